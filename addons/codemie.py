@@ -1,0 +1,21 @@
+"""START HERE. The CodeMie bundle: `mitmdump -s addons/codemie.py --mode reverse:https://api.anthropic.com`
+
+The addons run from top to bottom, for requests and for responses alike. The number is the priority each declares, the
+word says what becomes of a request when the addon fails; a test holds both against the classes.
+"""
+
+from codemie_core import loading
+
+addons = loading.load_addons(
+    # 0-10: the ground rules
+    (
+        "upstream_attempts",
+        "open",
+    ),  #   0  first, so that every later addon sees a flow that streams and may be retried
+    ("local_endpoints", "open"),  #   5  before anything is spent on requests that never leave this machine
+    # 11-49: what the request becomes
+    (
+        "header_injection",
+        "open",
+    ),  #  20  after whoever changes the target, so that headers match where it goes
+)

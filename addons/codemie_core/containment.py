@@ -1,0 +1,92 @@
+"""What is known about hooks, and what becomes of an exception in one."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitmproxy import http
+
+from codemie_core.errors import Problem, error_body, error_headers
+from codemie_core.exchange import Attempt, Terminal, exchange_of
+from codemie_core.policy import Answer
+from codemie_core.redact import SECRET_HEADERS, redact_text
+
+REQUEST_SIDE = frozenset(
+    {"http_connect", "requestheaders", "request", "upstream_response", "upstream_failed"}
+)
+"""Hooks in which an addon that fails closed still can."""
+
+HOOKS = frozenset(
+    {
+        "load", "configure", "running", "done", "update",
+        "client_connected", "client_disconnected",
+        "server_connect", "server_connected", "server_disconnected", "server_connect_error",
+        "next_layer",
+        "tls_clienthello", "tls_start_client", "tls_start_server",
+        "tls_established_client", "tls_established_server", "tls_failed_client", "tls_failed_server",
+        "quic_start_client", "quic_start_server",
+        "requestheaders", "request", "responseheaders", "response", "error",
+        "http_connect", "http_connected", "http_connect_error", "http_connect_upstream",
+        "websocket_start", "websocket_message", "websocket_end",
+        "tcp_start", "tcp_message", "tcp_end", "tcp_error",
+        "udp_start", "udp_message", "udp_end", "udp_error",
+        "dns_request", "dns_response", "dns_error",
+        "socks5_auth",
+        "upstream_response", "upstream_failed", "exchange_done",
+    }
+)  # fmt: skip
+"""Every name that mitmproxy 12 or the bundle calls on an addon; a test compares it with mitmproxy's own list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """An exception in a hook, told without a secret."""
+
+    line: str
+    """For the log."""
+    text: str
+    """For /health."""
+
+    @classmethod
+    def of(cls, addon: str, hook: str, error: Exception, flow: http.HTTPFlow | None) -> Mishap:
+        """Describe it; values of secret headers of the flow are cut out of the exception's words."""
+        place = _place(error)
+        text = f"{hook}: {type(error).__name__}: {_scrubbed(str(error), flow)}{place}"
+        request = f" (request {exchange_of(flow).request_id})" if flow is not None else ""
+        line = f"{addon} failed in {text}{request}. The others go on; further failures here are only counted."
+        return cls(line, text)
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _scrubbed(words: str, flow: http.HTTPFlow | None) -> str:
+    if flow is not None:
+        messages = [flow.request, *([flow.response] if flow.response else [])]
+        for message in messages:
+            for name, value in message.headers.items(multi=True):
+                if name.lower() in SECRET_HEADERS and len(value) >= 4:
+                    words = words.replace(value, "[redacted]")
+    return redact_text(words)[:500]
+
+
+def answer_closed(addon: str, hook: str, flow: http.HTTPFlow, attempt: Attempt | None = None) -> None:
+    """The addon fails closed: this flow ends here, with an error the agent can read."""
+    exchange = exchange_of(flow)
+    problem = Problem(
+        502, "addon_failed", f"The proxy's {addon} failed and lets no request pass without it. See its log."
+    )
+    if attempt is not None:
+        attempt.reject("addon_failed")
+        attempt.final = Answer(problem)
+        return
+    exchange.end(Terminal.REFUSED, "addon_failed")
+    flow.response = http.Response.make(
+        problem.status,
+        error_body(exchange.api, problem, exchange.request_id),
+        [(name.encode(), value.encode()) for name, value in error_headers(problem, exchange.request_id)],
+    )

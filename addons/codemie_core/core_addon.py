@@ -1,0 +1,328 @@
+"""The hidden core addon: opens and closes exchanges, owns the response stream, starts and stops the others.
+
+The first addon of the bundle that loads adds it, so it stands last in mitmproxy's chain and sees each event after
+everyone else. It cannot be switched off. Peers: it refuses clients that are not on this machine, because a script
+cannot choose the address mitmproxy listens on; that part fails closed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from mitmproxy import connection, ctx, exceptions, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy.mode_specs import ReverseMode
+from pydantic import Field, field_validator
+
+from codemie_core import __version__, options
+from codemie_core.addon import Addon, AddonSettings, note
+from codemie_core.errors import SettingsError
+from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal
+from codemie_core.places import Places
+from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
+from codemie_core.scope import MODEL_API_HOSTS, host_matches, validate_hosts
+from codemie_core.seams import dispatch
+from codemie_core.seams.attempt_hooks import UpstreamFailedHook, UpstreamResponseHook
+from codemie_core.sources import did_you_mean, is_addon_name, read_layers, unknown_keys
+from codemie_core.tap import Tap
+
+logger = logging.getLogger(__name__)
+
+STOP_BOUND = 5.0
+"""Seconds that one addon may take to stop."""
+
+
+class BundleSettings(AddonSettings):
+    """Settings of the bundle as a whole: at the top level of codemie.yaml."""
+
+    config: str = Field(
+        "", description="Path of codemie.yaml, when it is not the one under the CodeMie home."
+    )
+    profile: str = Field("", description="Name of the CodeMie profile to use, when it is not the active one.")
+    hosts: tuple[str, ...] = Field(
+        MODEL_API_HOSTS,
+        description="Hosts that the bundle acts on in regular mode; *.example.com covers all below it.",
+    )
+    enabled: tuple[str, ...] = Field((), description="Run only these addons; empty means all.")
+    disabled: tuple[str, ...] = Field((), description="Do not run these addons.")
+    session_id: str = Field(
+        "", description="Session id for X-CodeMie-Session-ID instead of one per conversation."
+    )
+    allow_remote_peers: bool = Field(False, description="Serve clients that are not on this machine.")
+    kept_flows: int = Field(
+        500, ge=0, description="Finished flows that mitmweb and mitmproxy keep; 0 keeps all."
+    )
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_patterns(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        validate_hosts(hosts)
+        return hosts
+
+
+class CoreAddon:
+    """One per proxy process."""
+
+    name = "codemie_core"
+
+    def __init__(self) -> None:
+        self.addons_in_order: list[Addon] = []
+        self.layers = options.Layers({})
+        self.places = Places.from_env({})
+        self.settings = BundleSettings()
+        self.running_since: float | None = None
+        self.terminals: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.attempts = 0
+        self.retries = 0
+        self._configured = False
+
+    def load(self, loader: Loader) -> None:
+        """Read the configuration sources, before any addon declares its options."""
+        self.places = Places.from_env(os.environ)
+        self.layers = read_layers(self.places, os.environ, ctx.options.deferred)
+        options.declare(loader, "", BundleSettings, self.layers)
+        self.layers.problems.extend(options.apply_deferred(ctx.options, "", BundleSettings))
+        dispatch.install(ctx.master.addons)
+
+    def adopt(self, addon: Addon) -> None:
+        """An addon of the bundle has loaded. A reloaded one takes the place of its former self."""
+        self.addons_in_order = [a for a in self.addons_in_order if a.name != addon.name] + [addon]
+
+    def configure_first(self, updated: set[str]) -> None:
+        """mitmproxy configures the addons of a script, not the addon that one of them added."""
+        if not self._configured:
+            self.configure(updated)
+
+    def configure(self, updated: set[str]) -> None:
+        """Check the bundle's settings; switch addons."""
+        own = {setting.option for setting in options.settings_of("", BundleSettings)}
+        if self._configured and not own & set(updated):
+            return
+        try:
+            settings = options.read(ctx.options, "", BundleSettings)
+            self._check_names(settings)
+        except SettingsError as problem:
+            if self.running_since:
+                raise exceptions.OptionsError(str(problem)) from None
+            self.layers.problems.append(str(problem))
+            settings = BundleSettings()
+        self._configured = True
+        self.settings = settings
+        BOOK.scope = self.in_scope
+        BOOK.fixed_session_id = settings.session_id
+        self._switch()
+
+    def in_scope(self, flow: http.HTTPFlow) -> bool:
+        """Does the bundle act on this flow? Always in reverse mode, else on the hosts named."""
+        if isinstance(flow.client_conn.proxy_mode, ReverseMode):
+            return True
+        return host_matches(f"{flow.request.pretty_host}:{flow.request.port}", self.settings.hosts)
+
+    def _check_names(self, settings: BundleSettings) -> None:
+        known = {addon.name: addon for addon in self.addons_in_order}
+        for option, names in (("codemie_enabled", settings.enabled), ("codemie_disabled", settings.disabled)):
+            for name in names:
+                if known and name not in known and not is_addon_name(name):
+                    raise SettingsError(f"{option}: there is no addon {name!r}{did_you_mean(name, known)}")
+        if self.running_since:
+            for addon in self.addons_in_order:
+                if not addon.switchable and addon.status.enabled != _wanted(addon, settings):
+                    raise SettingsError(f"{addon.name} cannot be switched while the proxy runs; restart it")
+
+    def _switch(self) -> None:
+        for addon in self.addons_in_order:
+            wanted = _wanted(addon, self.settings)
+            if self.running_since:
+                addon.switch(wanted)
+            else:
+                addon.status.enabled = wanted
+
+    def running(self) -> None:
+        """All is up: report what is wrong with the configuration, enter the register."""
+        self._switch()
+        self.layers.problems.extend(
+            unknown_keys(self.layers, ctx.options.deferred, self.addons_in_order, BundleSettings)
+        )
+        for problem in self.layers.problems:
+            # An ERROR during start-up makes mitmproxy exit: a proxy half configured must not run.
+            logger.error("%s", problem)
+        stop = bool(self.layers.problems)
+        self.layers.problems.clear()
+        if not stop:
+            self.running_since = time.time()
+            self._enter_register()
+            logger.info(
+                "codemie-proxy %s is running with %s", __version__, ", ".join(self._active()) or "no addon"
+            )
+
+    def _active(self) -> list[str]:
+        return [addon.name for addon in self.addons_in_order if addon.status.enabled]
+
+    def listening(self) -> list[tuple[str, int]]:
+        """The addresses this proxy listens on."""
+        proxyserver = ctx.master.addons.get("proxyserver")
+        return [(address[0], address[1]) for address in proxyserver.listen_addrs()] if proxyserver else []
+
+    def _enter_register(self) -> None:
+        pid, started = this_process()
+        addresses = tuple(dict.fromkeys(f"{host}:{port}" for host, port in self.listening()))
+        began = self.running_since or 0.0
+        entry = RunningProxy(RUN_ID, pid, started, began, addresses, tuple(ctx.options.mode), __version__)
+        try:
+            write_entry(self.places, entry)
+        except (OSError, SettingsError) as problem:
+            logger.warning("This proxy is missing from `codemie-proxy status`: %s", problem)
+
+    def client_connected(self, client: connection.Client) -> None:
+        """Refuse peers that are not on this machine."""
+        if not self.settings.allow_remote_peers and not is_local(client.peername[0]):
+            client.error = "peers beyond loopback are not served"
+            logger.warning(
+                "Refused a connection from %s: only this machine is served. To serve others, set codemie_allow_remote_peers=true.",
+                client.peername[0],
+            )
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Open the exchange; what is not ours streams through in both directions."""
+        exchange = BOOK.of(flow)
+        if not exchange.scoped and flow.response is None and flow.request.method != "CONNECT":
+            flow.request.stream = True
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Settle who is asking; note an answer that an addon gave."""
+        exchange = BOOK.of(flow)
+        if flow.response is not None:
+            exchange.end(Terminal.ANSWERED_LOCALLY)
+        elif exchange.scoped:
+            await exchange.identify(flow)
+
+    async def codemie_attempt(self, event: UpstreamResponseHook | UpstreamFailedHook) -> None:
+        """The attempt machine's hooks, handed on with both of their arguments."""
+        await ctx.master.addons.trigger_event(event)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """The only place that sets `flow.response.stream`."""
+        exchange = BOOK.of(flow)
+        response = flow.response
+        if response is None:
+            return
+        exchange.status = response.status_code
+        exchange.head_ms = exchange.elapsed_ms()
+        if exchange.terminal is not None or not (exchange.streamed or not exchange.scoped):
+            return
+        if exchange.observers:
+            encoding = response.headers.get("content-encoding", "")
+            response.stream = Tap(
+                encoding, exchange.observers, lambda o, e: self._observer_failed(exchange, o, e)
+            )
+        else:
+            response.stream = True
+
+    def _observer_failed(self, exchange: Exchange, observer: object, error: Exception) -> None:
+        owner = getattr(observer, "__self__", None)
+        if isinstance(owner, Addon):
+            note(owner, "chunk observer", error)
+        else:
+            logger.error(
+                "A chunk observer failed with %s and was dropped (request %s)",
+                type(error).__name__,
+                exchange.request_id,
+            )
+
+    async def response(self, flow: http.HTTPFlow) -> None:
+        """The response has gone out whole."""
+        if flow.response is not None and flow.response.status_code == 101:
+            return  # websocket_end closes it.
+        exchange = BOOK.of(flow)
+        failed = flow.response is not None and flow.response.status_code >= 500
+        failed = failed or bool(exchange.attempts and exchange.attempts[-1].failure)
+        await self._close(exchange, Terminal.UPSTREAM_ERROR if failed else Terminal.COMPLETE)
+        self._trim()
+
+    async def error(self, flow: http.HTTPFlow) -> None:
+        """It broke off. A client that hangs up fires only this."""
+        exchange = BOOK.of(flow)
+        message = flow.error.msg if flow.error else ""
+        left = message.lower().startswith(("client disconnected", "stream reset by client", "peer closed"))
+        await self._close(exchange, Terminal.CLIENT_CANCELLED if left else Terminal.UPSTREAM_ERROR, message)
+        self._trim()
+
+    async def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """The WebSocket closed."""
+        await self._close(BOOK.of(flow), Terminal.COMPLETE)
+        self._trim()
+
+    async def _close(self, exchange: Exchange, terminal: Terminal, error: str | None = None) -> None:
+        if not BOOK.close(exchange):
+            return
+        exchange.end(terminal, error)
+        if exchange.scoped:
+            self.terminals[str(exchange.terminal)] += 1
+            self.attempts += len(exchange.attempts)
+            self.retries += max(0, len(exchange.attempts) - 1)
+            self.failures.update(str(a.failure.reason) for a in exchange.attempts if a.failure)
+        if dispatch.has_listeners(ctx.master.addons, ExchangeDoneHook.name):
+            await ctx.master.addons.trigger_event(ExchangeDoneHook(exchange))
+
+    def _trim(self) -> None:
+        view, limit = ctx.master.addons.get("view"), self.settings.kept_flows
+        if view is None or not limit or view.store_count() <= limit:
+            return
+        finished = [flow for flow in view.resolve("@all") if not flow.live and not flow.marked]
+        for flow in finished[: view.store_count() - limit]:
+            view.remove([flow])
+
+    async def done(self) -> None:
+        """Close what is open, then stop the addons in reverse order; mitmproxy fires this before open flows end."""
+        for exchange in BOOK.still_open():
+            await self._close(exchange, Terminal.PROXY_STOPPED)
+        for addon in reversed(self.addons_in_order):
+            await addon.finish(within=STOP_BOUND)
+        remove_entry(self.places, RUN_ID)
+
+
+def is_local(host: str) -> bool:
+    """Is this peer on this machine? A Unix socket has no address and is."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host == ""
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _wanted(addon: Addon, settings: BundleSettings) -> bool:
+    if addon.name in settings.disabled:
+        return False
+    return not settings.enabled or addon.name in settings.enabled
+
+
+def ensure_core(addon: Addon) -> CoreAddon:
+    """The core addon of this proxy, added now if this is the first addon of the bundle."""
+    core = ctx.master.addons.get(CoreAddon.name)
+    if core is None:
+        core = CoreAddon()
+        ctx.master.addons.add(core)
+    assert isinstance(core, CoreAddon)  # A second copy of this module would make a second core.
+    if addon not in core.addons_in_order:
+        core.adopt(addon)
+    return core
+
+
+def core_of(addon: Addon) -> CoreAddon:
+    """The core addon that `addon` works with."""
+    return ensure_core(addon)
+
+
+def counters(core: CoreAddon) -> Mapping[str, object]:
+    """What /health counts."""
+    return {
+        "exchanges": {"open": len(BOOK), **core.terminals},
+        "attempts": {"total": core.attempts, "retries": core.retries, "failed": dict(core.failures)},
+    }

@@ -1,0 +1,272 @@
+"""The Exchange: everything the bundle knows about one model turn.
+
+One HTTP request with all its upstream attempts is one Exchange. Addons speak to each other through it. It never refers
+back to its flow (a cycle through the WeakKeyDictionary would keep every flow alive), and only plain `codemie.*` values
+go into `flow.metadata`, because mitmproxy saves that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from weakref import WeakKeyDictionary
+
+from mitmproxy import hooks, http
+
+from codemie_core.agents import (
+    Agent,
+    conversation_from_body,
+    conversation_from_headers,
+    detect_agent,
+    needs_body_for_conversation,
+    session_uuid,
+)
+from codemie_core.credential import Credential
+from codemie_core.decoding import decode_bounded
+from codemie_core.errors import Api, api_of
+from codemie_core.policy import Answer, AttemptPlan, Decision, Failure
+from codemie_core.tap import Observer
+
+MAX_PARSED_BODY = 64 * 1024 * 1024
+PARSE_OFF_LOOP = 256 * 1024
+"""Bytes from which a body is decoded and parsed in a thread: json.loads takes about a millisecond there."""
+
+RUN_ID = str(uuid.uuid4())
+"""This proxy process."""
+
+
+class Terminal(StrEnum):
+    """How an exchange ended."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    UPSTREAM_ERROR = "upstream_error"
+    CLIENT_CANCELLED = "client_cancelled"
+    ANSWERED_LOCALLY = "answered_locally"
+    REFUSED = "refused"
+    PROXY_STOPPED = "proxy_stopped"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at an upstream. Times are milliseconds since the attempt began, None when it did not come to that."""
+
+    number: int
+    host: str
+    port: int
+    began: float = field(default_factory=time.monotonic, repr=False)
+    connected_ms: float | None = None
+    head_ms: float | None = None
+    first_byte_ms: float | None = None
+    ended_ms: float | None = None
+    status: int | None = None
+    failure: Failure | None = None
+    decision: Decision | None = None
+    """After a failure: what happens next. Preset from policy, later addons overrule."""
+    final: Answer | None = None
+    """Set by an addon that fails closed: nobody may overrule it."""
+    rejected: str | None = None
+    reused_connection: bool = False
+
+    def reject(self, reason: str) -> None:
+        """Called from `upstream_response`: this response must not reach the client. The first reason stays."""
+        self.rejected = self.rejected or reason
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since this attempt began."""
+        return (time.monotonic() - self.began) * 1000
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One model turn. Ids are kept apart: see docs/architecture.md."""
+
+    request_id: str
+    api: Api
+    agent: Agent
+    scoped: bool
+    method: str
+    host: str
+    path: str
+    """Without the query: it may hold keys."""
+    conversation_id: str | None = None
+    fixed_session_id: str = ""
+    run_id: str = RUN_ID
+    started_at: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
+    began: float = field(default_factory=time.monotonic, repr=False)
+    plan: AttemptPlan | None = None
+    """Set by `upstream_attempts`: with a plan the attempt machine runs this exchange."""
+    via: tuple[str, tuple[str, int]] | None = None
+    """The outbound proxy (scheme, (host, port)), if one lies between us and the upstream."""
+    streamed: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    credentials: list[Credential] = field(default_factory=list)
+    """Attached to a copy of the request on its way out, where they fit; never to the flow."""
+    held_back: int = 0
+    """Credentials that did not belong to the address an attempt went to."""
+    observers: list[Observer] = field(default_factory=list)
+    """Get decompressed copies of the response body, chunk by chunk; register before the head goes out. One that raises
+    is dropped."""
+    status: int | None = None
+    head_ms: float | None = None
+    first_byte_ms: float | None = None
+    last_byte_ms: float | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    """Body bytes as sent to the client, still content-encoded, without keep-alives."""
+    terminal: Terminal | None = None
+    error: str | None = None
+    _request_json: object = None
+    _request_parsed: bool = False
+    _identified: bool = False
+
+    @property
+    def session_id(self) -> str:
+        """CodeMie's session uuid: fixed by option, else stable for the agent's conversation, else for this run."""
+        return self.fixed_session_id or session_uuid(self.agent.name, self.conversation_id or self.run_id)
+
+    @property
+    def open(self) -> bool:
+        """Not yet ended."""
+        return self.terminal is None
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request head arrived."""
+        return (time.monotonic() - self.began) * 1000
+
+    def begin_attempt(self, host: str, port: int) -> Attempt:
+        """Start the next attempt's record."""
+        attempt = Attempt(len(self.attempts) + 1, host, port)
+        self.attempts.append(attempt)
+        return attempt
+
+    def end(self, terminal: Terminal, error: str | None = None) -> None:
+        """Settle how it ended; the first word counts."""
+        if self.terminal is None:
+            self.terminal = terminal
+            self.error = error
+            if self.attempts and self.attempts[-1].ended_ms is None:
+                self.attempts[-1].ended_ms = self.attempts[-1].elapsed_ms()
+
+    async def request_json(self, flow: http.HTTPFlow) -> object | None:
+        """The parsed request body, decoded (zstd, gzip, br) and bounded; None when it is no JSON. Parsed once."""
+        if not self._request_parsed:
+            raw = flow.request.raw_content or b""
+            encoding = flow.request.headers.get("content-encoding", "")
+            if len(raw) < PARSE_OFF_LOOP and not encoding:
+                self._request_json = parse_json(raw, encoding)
+            elif raw:
+                self._request_json = await asyncio.to_thread(parse_json, raw, encoding)
+            self._request_parsed = True
+        return self._request_json
+
+    async def identify(self, flow: http.HTTPFlow) -> None:
+        """Settle the conversation id, from the body where the headers do not say it. Call it from `request`."""
+        if self._identified:
+            return
+        self._identified = True
+        raw = flow.request.raw_content or b""
+        compressed = "content-encoding" in flow.request.headers
+        if self.conversation_id is None and raw and (compressed or needs_body_for_conversation(raw)):
+            body = await self.request_json(flow)
+            if isinstance(body, dict):
+                self.conversation_id = conversation_from_body(body)
+        flow.metadata["codemie.conversation_id"] = self.conversation_id or ""
+        flow.metadata["codemie.session_id"] = self.session_id
+
+
+def parse_json(raw: bytes, content_encoding: str) -> object | None:
+    """Decode and parse; None for anything that is not JSON or larger than the bound."""
+    body = decode_bounded(raw, content_encoding, MAX_PARSED_BODY)
+    if body is None:
+        return None
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed
+
+
+@dataclass
+class ExchangeDoneHook(hooks.Hook):
+    """An exchange has ended, however it ended. Fires exactly once per exchange; async handlers are awaited."""
+
+    name = "exchange_done"
+    exchange: Exchange
+
+
+type Scope = Callable[[http.HTTPFlow], bool]
+
+
+class ExchangeBook:
+    """The exchanges of the flows that are alive, opened at the first question about a flow."""
+
+    def __init__(self) -> None:
+        self._by_flow: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+        self._open: dict[int, Exchange] = {}
+        self.scope: Scope = _everything
+        self.fixed_session_id = ""
+
+    def of(self, flow: http.HTTPFlow) -> Exchange:
+        """The exchange of this flow."""
+        exchange = self._by_flow.get(flow)
+        if exchange is None:
+            exchange = self._by_flow[flow] = self._make(flow)
+            self._open[id(exchange)] = exchange
+        return exchange
+
+    def known(self, flow: http.HTTPFlow) -> Exchange | None:
+        """The exchange of this flow, if one was opened."""
+        return self._by_flow.get(flow)
+
+    def close(self, exchange: Exchange) -> bool:
+        """Take it off the list of open ones; False when it was closed before."""
+        return self._open.pop(id(exchange), None) is not None
+
+    def still_open(self) -> Iterator[Exchange]:
+        """A snapshot of all that have not ended."""
+        yield from list(self._open.values())
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __repr__(self) -> str:
+        return f"<ExchangeBook({len(self._open)} open)>"
+
+    def _make(self, flow: http.HTTPFlow) -> Exchange:
+        request = flow.request
+        header = request.headers.get
+        path = request.path.partition("?")[0]
+        exchange = Exchange(
+            request_id=str(uuid.uuid4()),
+            api=api_of(path, header, request.host),
+            agent=detect_agent(header),
+            scoped=self.scope(flow),
+            method=request.method,
+            host=request.host,
+            path=path,
+            conversation_id=conversation_from_headers(header),
+            fixed_session_id=self.fixed_session_id,
+        )
+        flow.metadata["codemie.request_id"] = exchange.request_id
+        flow.metadata["codemie.agent"] = exchange.agent.name
+        return exchange
+
+
+def _everything(_: http.HTTPFlow) -> bool:
+    return True
+
+
+BOOK = ExchangeBook()
+"""One process runs one proxy; the core addon sets the scope and empties it at the end."""
+
+
+def exchange_of(flow: http.HTTPFlow) -> Exchange:
+    """The exchange this flow belongs to; opened now if nobody asked before."""
+    return BOOK.of(flow)

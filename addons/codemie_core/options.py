@@ -1,0 +1,214 @@
+"""The bridge between a pydantic `Settings` model and mitmproxy's options.
+
+A model field `connect_timeout` of the addon `upstream_attempts` becomes the option
+`codemie_upstream_attempts_connect_timeout`, the variable CODEMIE_UPSTREAM_ATTEMPTS_CONNECT_TIMEOUT and the key
+`connect_timeout` in the section `upstream_attempts` of codemie.yaml. Environment, file, CodeMie profile and built-in
+default, in this order, make the option's default; mitmproxy's own ways to set an option stand above.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin
+
+from mitmproxy import exceptions, optmanager
+from mitmproxy.addonmanager import Loader
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from codemie_core.durations import text_option_of
+from codemie_core.errors import SettingsError
+from codemie_core.profile import Profile
+from codemie_core.settings import coerce_env
+
+PREFIX = "codemie_"
+
+
+@dataclass(frozen=True, slots=True)
+class FromProfile:
+    """Marks a field whose default comes from this attribute of the CodeMie profile."""
+
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnv:
+    """Marks a field that also answers to this variable, a name CodeMie's own tools use."""
+
+    variable: str
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Where defaults come from. `problems` collects one clear line for each value that cannot be used."""
+
+    environ: Mapping[str, str]
+    file: Mapping[str, Any] = field(default_factory=dict)
+    file_name: str = "codemie.yaml"
+    profile: Profile = field(default_factory=Profile)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One option: its names, its mitmproxy type and its place in a model."""
+
+    section: str
+    """The addon's stem; empty for the settings of the bundle itself."""
+    name: str
+    info: FieldInfo
+
+    @property
+    def option(self) -> str:
+        """The name of the mitmproxy option."""
+        return f"{PREFIX}{self.section}_{self.name}" if self.section else f"{PREFIX}{self.name}"
+
+    @property
+    def variables(self) -> list[str]:
+        """The environment variables that set it, the strongest first."""
+        return [self.option.upper(), *(m.variable for m in self.info.metadata if isinstance(m, FromEnv))]
+
+    @property
+    def key(self) -> str:
+        """Its place in codemie.yaml."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def help(self) -> str:
+        """One sentence."""
+        return self.info.description or ""
+
+    @property
+    def optional(self) -> bool:
+        """May it be unset?"""
+        return types.NoneType in get_args(self.info.annotation)
+
+    @property
+    def choices(self) -> Sequence[str] | None:
+        """The words allowed, for a Literal."""
+        kind = self._kind()
+        return tuple(get_args(kind)) if get_origin(kind) is Literal else None
+
+    @property
+    def typespec(self) -> Any:
+        """The type as `Loader.add_option` wants it; only types that work with `--set`."""
+        kind = self._kind()
+        if text_option_of(self.info) or get_origin(kind) is Literal:
+            plain: Any = str
+        elif kind in (str, int, bool):
+            plain = kind
+        elif get_origin(kind) in (tuple, list, Sequence):
+            return Sequence[str]
+        else:
+            raise TypeError(f"{self.option}: mitmproxy options cannot hold {kind!r}")
+        return Union[plain, None] if self.optional else plain  # noqa: UP007 - mitmproxy compares with Optional[str]
+
+    def default(self, layers: Layers) -> Any:
+        """The value for the option when nobody sets it, and a line in `layers.problems` for each one unusable."""
+        for source, read in self._sources(layers):
+            try:
+                value = read()
+                self._adapter().validate_python(value)
+            except (SettingsError, ValueError) as problem:
+                layers.problems.append(f"{source}: {_reason(problem)}")
+            else:
+                return self.text(value)
+        return self.text(self.info.get_default(call_default_factory=True))
+
+    def text(self, value: Any) -> Any:
+        """A value as the option holds it."""
+        if value is None:
+            return None
+        marker = text_option_of(self.info)
+        if marker:
+            return value if isinstance(value, str) else marker.format(self._adapter().validate_python(value))
+        return list(value) if self.typespec == Sequence[str] else value
+
+    def _kind(self) -> Any:
+        annotation = self.info.annotation
+        if self.optional:
+            annotation = next(member for member in get_args(annotation) if member is not types.NoneType)
+        return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+
+    def _adapter(self) -> TypeAdapter[Any]:
+        return _adapter_of(self.info)
+
+    def _sources(self, layers: Layers) -> Iterator[tuple[str, Callable[[], Any]]]:
+        for variable in self.variables:
+            if variable in layers.environ:
+                text = layers.environ[variable]
+                yield variable, lambda text=text, variable=variable: coerce_env(text, self.typespec, variable)
+        section = layers.file.get(self.section, {}) if self.section else layers.file
+        if isinstance(section, Mapping) and self.name in section:
+            yield f"{layers.file_name}: {self.key}", lambda: section[self.name]
+        for mark in self.info.metadata:
+            if isinstance(mark, FromProfile):
+                value = getattr(layers.profile, mark.attribute)
+                if value not in (None, ""):
+                    yield f"CodeMie profile: {mark.attribute}", lambda value=value: value
+
+
+def _adapter_of(info: FieldInfo) -> TypeAdapter[Any]:
+    from typing import Annotated
+
+    return TypeAdapter(Annotated[info.annotation, info])
+
+
+def settings_of(section: str, model: type[BaseModel]) -> list[Setting]:
+    """The settings a model declares."""
+    return [Setting(section, name, info) for name, info in model.model_fields.items()]
+
+
+def declare(loader: Loader, section: str, model: type[BaseModel], layers: Layers) -> None:
+    """Add the options of a model, with their resolved defaults."""
+    for setting in settings_of(section, model):
+        loader.add_option(
+            setting.option, setting.typespec, setting.default(layers), setting.help, setting.choices
+        )
+
+
+def apply_deferred(options: optmanager.OptManager, section: str, model: type[BaseModel]) -> list[str]:
+    """Set what `--set` asked for before the option existed; one line for each value of the wrong type.
+
+    mitmproxy would do it a moment later and end in a traceback of a background task on the first wrong one.
+    """
+    problems = []
+    for setting in settings_of(section, model):
+        if setting.option not in options.deferred:
+            continue
+        value = options.deferred.pop(setting.option)
+        written = getattr(value, "val", None)
+        try:
+            if isinstance(written, list):
+                options.set(*[f"{setting.option}={text}" for text in written] or [setting.option])
+            else:
+                options.update(**{setting.option: value})
+        except (exceptions.OptionsError, TypeError) as problem:
+            problems.append(f"{setting.option}: {problem}")
+    return problems
+
+
+def read[M: BaseModel](options: Any, section: str, model: type[M]) -> M:
+    """The model's values from the live options. SettingsError names every option that is wrong."""
+    found = settings_of(section, model)
+    try:
+        return model.model_validate({s.name: getattr(options, s.option) for s in found})
+    except ValidationError as error:
+        by_name = {s.name: s.option for s in found}
+        lines = [
+            f"{by_name.get(str(e['loc'][0]), section) if e['loc'] else section}: {_words(e)}"
+            for e in error.errors()
+        ]
+        raise SettingsError("; ".join(lines)) from None
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, ValidationError):
+        return "; ".join(_words(error) for error in problem.errors())
+    return str(problem)
+
+
+def _words(error: Any) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,117 @@
+"""The client side of the wire: JSON instead of mitmproxy's HTML pages, and a bound on head sizes.
+
+Subclasses of mitmproxy's HTTP connections, put in their place by name like the attempt machine. They concern requests
+so malformed that no flow exists, and protocol errors that reach the client outside the machine.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from mitmproxy import http
+from mitmproxy.connection import ConnectionState
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import (
+    Http1Client,
+    Http1Server,
+    Http2Server,
+    HttpEvent,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import ErrorCode
+
+from codemie_core.errors import Problem, any_body, api_of, error_body, error_headers
+
+MAX_HEAD = 256 * 1024
+"""Bytes. mitmproxy collects a head of any size; real ones stay below 64 KiB."""
+
+
+def error_response(status: int, message: str, request: http.Request | None) -> http.Response:
+    """An error in JSON, in the shape of the API that the request speaks as far as it is known."""
+    code = {413: "request_too_large", 431: "request_head_too_large"}.get(status)
+    problem = Problem(status, code or ("malformed_request" if status < 500 else "upstream_error"), message)
+    request_id = str(uuid.uuid4())
+    if request is None:
+        body = any_body(problem)
+    else:
+        body = error_body(api_of(request.path, request.headers.get, request.host), problem, request_id)
+    fields = [(name.encode(), value.encode()) for name, value in error_headers(problem, request_id)]
+    return http.Response.make(status, body, fields)
+
+
+class JsonHttp1Server(Http1Server):
+    """HTTP/1 toward the client."""
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        """mitmproxy's own, but a protocol error becomes JSON."""
+        status = event.code.http_status_code() if isinstance(event, ResponseProtocolError) else None
+        if status is None or self.response or not self.conn.state & ConnectionState.CAN_WRITE:
+            yield from super().send(event)
+            return
+        assert isinstance(event, ResponseProtocolError)
+        yield from self._refuse(status, event.message)
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        """mitmproxy's own, with its HTML page replaced and a head of endless size refused."""
+        if (
+            isinstance(event, events.DataReceived)
+            and len(self.buf) > MAX_HEAD
+            and _incomplete(bytes(self.buf))
+        ):
+            yield from self._refuse(431, f"The request head is larger than {MAX_HEAD // 1024} KiB.")
+            self.state = self.done
+            return
+        for command in super().read_headers(event):
+            if isinstance(command, commands.SendData) and command.data.startswith(b"HTTP/1.1 400 "):
+                yield from self._refuse(400, "The request is not valid HTTP.", close=False)
+            else:
+                yield command
+
+    def _refuse(self, status: int, message: str, close: bool = True) -> layer.CommandGenerator[None]:
+        response = error_response(status, message, self.request)
+        response.headers["connection"] = "close"
+        yield commands.SendData(self.conn, http1.assemble_response(response))
+        if close:
+            yield commands.CloseConnection(self.conn)
+
+
+class JsonHttp2Server(Http2Server):
+    """HTTP/2 toward the client."""
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        status = event.code.http_status_code() if isinstance(event, ResponseProtocolError) else None
+        if status is not None and isinstance(event, HttpEvent) and self._may_still_answer(event.stream_id):
+            assert isinstance(event, ResponseProtocolError)
+            response = error_response(status, event.message, None)
+            fields = [(name.lower(), value) for name, value in response.headers.fields]
+            self.h2_conn.send_headers(event.stream_id, [(b":status", b"%d" % status), *fields])
+            self.h2_conn.send_data(event.stream_id, response.raw_content or b"", end_stream=True)
+            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        else:
+            yield from super()._handle_event(event)
+
+    def _may_still_answer(self, stream_id: int) -> bool:
+        if not self.is_open_for_us(stream_id):
+            return False
+        return not self.h2_conn.streams[stream_id].state_machine.headers_sent
+
+
+class BoundedHttp1Client(Http1Client):
+    """HTTP/1 toward the upstream."""
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        """mitmproxy's own, with a bound on the size of the response head."""
+        oversized = isinstance(event, events.DataReceived) and len(self.buf) > MAX_HEAD
+        if oversized and self.stream_id is not None and _incomplete(bytes(self.buf)):
+            message = f"response head larger than {MAX_HEAD // 1024} KiB"
+            yield commands.CloseConnection(self.conn)
+            yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
+        else:
+            yield from super().read_headers(event)
+
+
+def _incomplete(buffer: bytes) -> bool:
+    head = buffer[: MAX_HEAD + 4]
+    return b"\r\n\r\n" not in head and b"\n\n" not in head

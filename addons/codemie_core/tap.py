@@ -1,0 +1,44 @@
+"""The chunk observers of one response, between upstream and client.
+
+mitmproxy loses a chunk when the callable in `flow.response.stream` raises, so nothing here can: an observer that fails
+is dropped, the bytes pass untouched. Observers get decompressed copies, bounded in total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from codemie_core.decoding import stream_decoder
+
+type Observer = Callable[[bytes], None]
+
+MAX_OBSERVED = 256 * 1024 * 1024
+"""Decoded bytes per response after which observers see no more: a bound against compression bombs."""
+
+
+class Tap:
+    """A callable for `flow.response.stream`: hands copies to the observers and returns its input."""
+
+    def __init__(
+        self,
+        content_encoding: str,
+        observers: Sequence[Observer],
+        failed: Callable[[Observer, Exception], None],
+        max_observed: int = MAX_OBSERVED,
+    ) -> None:
+        self._decoder = stream_decoder(content_encoding, max_observed)
+        self._observers = list(observers) if self._decoder else []
+        self._failed = failed
+
+    def __call__(self, data: bytes) -> bytes:
+        """One chunk as it came from the upstream; b"" at the end, which observers do not see."""
+        if data and self._observers and self._decoder is not None:
+            decoded = self._decoder.feed(data)
+            if decoded:
+                for observer in tuple(self._observers):
+                    try:
+                        observer(decoded)
+                    except Exception as error:
+                        self._observers.remove(observer)
+                        self._failed(observer, error)
+        return data

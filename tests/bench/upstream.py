@@ -1,0 +1,103 @@
+"""A cheap upstream in a process of its own: `python -m bench.upstream` prints its port and serves until killed."""
+
+import asyncio
+import json
+import time
+
+from bench.wire import CHUNK, WISH, MessageReader
+
+_TEXT = "A few words of an answer, as long as a delta of a model usually is."
+_SMALL = json.dumps({"id": "msg_bench", "type": "message", "content": [{"text": "x" * 1930}]}).encode()
+_SMALL_RESPONSE = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_SMALL) + _SMALL
+)
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+    b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+def event(index: int) -> bytes:
+    """One event as an HTTP chunk, with the time of its sending in it."""
+    payload = {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": "text_delta", "text": f"{_TEXT} @T{time.monotonic_ns()}@"},
+    }
+    data = b"event: content_block_delta\ndata: " + json.dumps(payload).encode() + b"\n\n"
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def bulk_chunk() -> bytes:
+    """16 KiB of events as one HTTP chunk."""
+    line = b'event: content_block_delta\ndata: {"type": "content_block_delta", "text": "' + b"x" * 900 + b'"}\n\n'
+    data = line * (CHUNK // len(line))
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Upstream(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self) -> None:
+        self._reader = MessageReader()
+        self._task: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self._reader.feed(data):
+            return
+        wish, *numbers = self._reader.value(WISH).split()
+        if wish == "small":
+            self._transport.write(_SMALL_RESPONSE)
+        elif wish == "sse":
+            self._transport.write(_STREAM_HEAD)
+            self._send_events(0, int(numbers[0]), int(numbers[1]) / 1000, asyncio.get_running_loop().time())
+        else:
+            self._task = asyncio.get_running_loop().create_task(self._send_bulk(int(numbers[0])))
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._task:
+            self._task.cancel()
+
+    def _send_events(self, index: int, count: int, pause: float, began: float) -> None:
+        if index:
+            self._transport.write(event(index))
+        if index == count:
+            self._transport.write(_LAST_CHUNK)
+            return
+        # Against the begin, not the last event, so that delays do not add up.
+        following = index + 1
+        asyncio.get_running_loop().call_at(
+            began + following * pause, self._send_events, following, count, pause, began
+        )
+
+    async def _send_bulk(self, megabytes: int) -> None:
+        chunk = bulk_chunk()
+        self._transport.write(_STREAM_HEAD)
+        for _ in range(megabytes * 1024 * 1024 // len(chunk)):
+            await self._writable.wait()
+            self._transport.write(chunk)
+        self._transport.write(_LAST_CHUNK)
+
+
+async def main() -> None:
+    """Serve on a free loopback port."""
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

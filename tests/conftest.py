@@ -1,0 +1,46 @@
+"""Fixtures every test gets: a clean environment and a home of its own.
+
+Neither ~/.codemie nor ~/.mitmproxy of the person running the tests is ever read or written.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read by OpenSSL, httpx, requests and Node: any of them would change whom a test trusts.
+TRUST_VARIABLES = frozenset({"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"})
+# Keys and base URLs the SDKs pick up by themselves.
+SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_")
+
+
+def leaks_into_tests(name: str) -> bool:
+    """Whether an environment variable would let the developer's machine decide a test."""
+    upper = name.upper()
+    return upper.startswith(SDK_PREFIXES) or upper.endswith("_PROXY") or upper in TRUST_VARIABLES
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """mitmproxy runs on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove CODEMIE_*, SDK keys, proxy and CA variables; subprocesses inherit the clean environment."""
+    for name in list(os.environ):
+        if leaks_into_tests(name):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def codemie_home(clean_environ: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The test's own CODEMIE_HOME (not created yet), below a HOME that is empty."""
+    home = tmp_path / "home"
+    home.mkdir()
+    codemie = home / ".codemie"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("CODEMIE_HOME", str(codemie))
+    return codemie
