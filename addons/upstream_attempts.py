@@ -36,30 +36,20 @@ class UpstreamAttempts(Addon, priority=0):
         retry_statuses: tuple[str, ...] = Field(
             ("502", "503", "504", "529"), description="Upstream statuses that are tried again."
         )
-        backoff: Duration = Field(
-            0.25, description="Wait before the second attempt; doubles each time, with jitter."
-        )
+        backoff: Duration = Field(0.25, description="Wait before the second attempt; doubles each time, with jitter.")
         backoff_max: Duration = Field(
             5.0, description="Longest wait between attempts; a longer Retry-After goes to the client instead."
         )
-        budget: Duration = Field(
-            60.0, description="No new attempt begins later than this after the first one."
-        )
+        budget: Duration = Field(60.0, description="No new attempt begins later than this after the first one.")
         connect_timeout: Duration = Field(10.0, description="Time to connect, TLS handshake included.")
         first_byte_timeout: Duration = Field(300.0, description="Wait for the first byte of a stream.")
         first_byte_timeout_plain: Duration = Field(
             900.0, description="Wait for the first byte of an answer that is no stream."
         )
         idle_timeout: Duration = Field(300.0, description="Longest silence inside a response.")
-        keepalive: Duration = Field(
-            15.0, description="Silence after which an event stream gets a keep-alive."
-        )
-        max_request_size: Size = Field(
-            64 * 1024 * 1024, description="Larger request bodies are answered with 413."
-        )
-        max_connections: int = Field(
-            100, ge=1, description="Upstream connections per client connection and address."
-        )
+        keepalive: Duration = Field(15.0, description="Silence after which an event stream gets a keep-alive.")
+        max_request_size: Size = Field(64 * 1024 * 1024, description="Larger request bodies are answered with 413.")
+        max_connections: int = Field(100, ge=1, description="Upstream connections per client connection and address.")
         target_path: str = Field(
             "", description="Path put before every request path in reverse mode, like /code-assistant-api."
         )
@@ -118,9 +108,7 @@ class UpstreamAttempts(Addon, priority=0):
         """Make the plans."""
         own = self.settings
         if own.ca_file and ctx.options.ssl_verify_upstream_trusted_ca is None:
-            bundle = trust.trust_bundle(
-                core_of(self).places, Path(own.ca_file), "codemie_upstream_attempts_ca_file"
-            )
+            bundle = trust.trust_bundle(core_of(self).places, Path(own.ca_file), "codemie_upstream_attempts_ca_file")
             ctx.options.update(ssl_verify_upstream_trusted_ca=str(bundle))
         self._stream_plan = AttemptPlan(
             max_attempts=own.max_attempts,
@@ -134,9 +122,7 @@ class UpstreamAttempts(Addon, priority=0):
             keepalive=own.keepalive,
             max_request_bytes=own.max_request_size,
         )
-        self._plain_plan = dataclasses.replace(
-            self._stream_plan, first_byte_timeout=own.first_byte_timeout_plain
-        )
+        self._plain_plan = dataclasses.replace(self._stream_plan, first_byte_timeout=own.first_byte_timeout_plain)
         self._prefixes.clear()
 
     def start(self) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 # Read by OpenSSL, httpx, requests and Node: any of them would change whom a test trusts.
-TRUST_VARIABLES = frozenset({"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"})
+TRUST_VARIABLES = frozenset(
+    {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
+)
 # Keys and base URLs the SDKs pick up by themselves.
 SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_")
 

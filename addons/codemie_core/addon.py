@@ -101,9 +101,7 @@ class Addon:
             if hook in HOOKS and callable(handler):
                 setattr(cls, hook, contained(hook, handler))
         for hook, base in _LIFECYCLE.items():
-            setattr(
-                cls, hook, _chained(base, contained(hook, vars(cls)[hook])) if hook in vars(cls) else base
-            )
+            setattr(cls, hook, _chained(base, contained(hook, vars(cls)[hook])) if hook in vars(cls) else base)
 
     def __new__(cls, *args: object, **kwargs: object) -> Addon:
         """Give every instance its status, also where a subclass forgets to call its parent's constructor."""
@@ -111,11 +109,11 @@ class Addon:
         self.status = Status()
         return self
 
-    def start(self) -> None | Coroutine[Any, Any, None]:
+    def start(self) -> Coroutine[Any, Any, None] | None:
         """Begin to work: called when the proxy runs and when the addon is switched on. May be async."""
         return None
 
-    def stop(self) -> None | Coroutine[Any, Any, None]:
+    def stop(self) -> Coroutine[Any, Any, None] | None:
         """End what `start` began. May be async; bounded in time by the core addon."""
         return None
 
@@ -149,7 +147,7 @@ class Addon:
             except Exception as error:
                 note(self, "stop", error)
 
-    def _run(self, what: str, work: Callable[[], None | Coroutine[Any, Any, None]]) -> None:
+    def _run(self, what: str, work: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
         try:
             pending = work()
         except Exception as error:

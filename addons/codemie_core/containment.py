@@ -13,9 +13,7 @@ from codemie_core.exchange import Attempt, Terminal, exchange_of
 from codemie_core.policy import Answer
 from codemie_core.redact import SECRET_HEADERS, redact_text
 
-REQUEST_SIDE = frozenset(
-    {"http_connect", "requestheaders", "request", "upstream_response", "upstream_failed"}
-)
+REQUEST_SIDE = frozenset({"http_connect", "requestheaders", "request", "upstream_response", "upstream_failed"})
 """Hooks in which an addon that fails closed still can."""
 
 HOOKS = frozenset(

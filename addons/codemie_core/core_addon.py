@@ -40,9 +40,7 @@ STOP_BOUND = 5.0
 class BundleSettings(AddonSettings):
     """Settings of the bundle as a whole: at the top level of codemie.yaml."""
 
-    config: str = Field(
-        "", description="Path of codemie.yaml, when it is not the one under the CodeMie home."
-    )
+    config: str = Field("", description="Path of codemie.yaml, when it is not the one under the CodeMie home.")
     profile: str = Field("", description="Name of the CodeMie profile to use, when it is not the active one.")
     hosts: tuple[str, ...] = Field(
         MODEL_API_HOSTS,
@@ -50,13 +48,9 @@ class BundleSettings(AddonSettings):
     )
     enabled: tuple[str, ...] = Field((), description="Run only these addons; empty means all.")
     disabled: tuple[str, ...] = Field((), description="Do not run these addons.")
-    session_id: str = Field(
-        "", description="Session id for X-CodeMie-Session-ID instead of one per conversation."
-    )
+    session_id: str = Field("", description="Session id for X-CodeMie-Session-ID instead of one per conversation.")
     allow_remote_peers: bool = Field(False, description="Serve clients that are not on this machine.")
-    kept_flows: int = Field(
-        500, ge=0, description="Finished flows that mitmweb and mitmproxy keep; 0 keeps all."
-    )
+    kept_flows: int = Field(500, ge=0, description="Finished flows that mitmweb and mitmproxy keep; 0 keeps all.")
 
     @field_validator("hosts")
     @classmethod
@@ -157,9 +151,7 @@ class CoreAddon:
         if not stop:
             self.running_since = time.time()
             self._enter_register()
-            logger.info(
-                "codemie-proxy %s is running with %s", __version__, ", ".join(self._active()) or "no addon"
-            )
+            logger.info("codemie-proxy %s is running with %s", __version__, ", ".join(self._active()) or "no addon")
 
     def _active(self) -> list[str]:
         return [addon.name for addon in self.addons_in_order if addon.status.enabled]
@@ -183,10 +175,8 @@ class CoreAddon:
         """Refuse peers that are not on this machine."""
         if not self.settings.allow_remote_peers and not is_local(client.peername[0]):
             client.error = "peers beyond loopback are not served"
-            logger.warning(
-                "Refused a connection from %s: only this machine is served. To serve others, set codemie_allow_remote_peers=true.",
-                client.peername[0],
-            )
+            fix = "set codemie_allow_remote_peers=true to serve others"
+            logger.warning("Refused a connection from %s: only this machine is served; %s", client.peername[0], fix)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Open the exchange; what is not ours streams through in both directions."""
@@ -218,9 +208,7 @@ class CoreAddon:
             return
         if exchange.observers:
             encoding = response.headers.get("content-encoding", "")
-            response.stream = Tap(
-                encoding, exchange.observers, lambda o, e: self._observer_failed(exchange, o, e)
-            )
+            response.stream = Tap(encoding, exchange.observers, lambda o, e: self._observer_failed(exchange, o, e))
         else:
             response.stream = True
 

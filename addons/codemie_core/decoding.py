@@ -104,9 +104,10 @@ class _Brotli:
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         for piece in _slices(data, _INPUT_SLICE):
-            yield self._stream.process(piece, output_buffer_limit=_PIECE)
-            while not self._stream.is_finished() and not self._stream.can_accept_more_data():
-                yield self._stream.process(b"", output_buffer_limit=_PIECE)
+            # can_accept_more_data() is true with output still inside, so only an empty answer says it is all.
+            while output := self._stream.process(piece, output_buffer_limit=_PIECE):
+                yield output
+                piece = b""
         self.complete = self._stream.is_finished()
 
 

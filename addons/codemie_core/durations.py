@@ -47,9 +47,7 @@ def format_duration(seconds: float) -> str:
     exact = Decimal(repr(float(seconds)))
     if exact == 0:
         return "0s"
-    unit, size = next(
-        ((unit, size) for unit, size in _SECONDS.items() if exact % size == 0), ("ms", _SECONDS["ms"])
-    )
+    unit, size = next(((unit, size) for unit, size in _SECONDS.items() if exact % size == 0), ("ms", _SECONDS["ms"]))
     return f"{(exact / size).normalize():f}{unit}"
 
 

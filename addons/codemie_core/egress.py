@@ -72,9 +72,7 @@ def egress_from_env(environ: Mapping[str, str]) -> Egress:
             found[scheme] = parse_proxy(environ[variable], variable)
             break
     rules = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    return Egress(
-        found, tuple(rule.strip().lower() for rule in rules.replace(" ", ",").split(",") if rule.strip())
-    )
+    return Egress(found, tuple(rule.strip().lower() for rule in rules.replace(" ", ",").split(",") if rule.strip()))
 
 
 def parse_proxy(url: str, source: str) -> OutboundProxy:

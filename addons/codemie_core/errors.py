@@ -70,7 +70,7 @@ class Problem:
 _UNMISTAKABLE_PATHS: tuple[tuple[re.Pattern[str], Api], ...] = (
     (re.compile(r"/v1/(messages|complete)(/|$)|/anthropic/"), Api.ANTHROPIC),
     (re.compile(r"/((chat/)?completions|responses|embeddings|moderations)(/|$)|/backend-api/"), Api.OPENAI),
-    (re.compile(r"/v1(alpha|beta)\d*/|:(stream)?generateContent$|:(countTokens|embedContent)$"), Api.GEMINI),
+    (re.compile(r"/v1(alpha|beta)\d*/|:(generateContent|streamGenerateContent|countTokens)$"), Api.GEMINI),
 )
 _CODEMIE_PATH = re.compile(r"/v1/(metrics|conversations|llm_models|user|settings|admin|auth)(/|$)")
 _MODELS_PATH = re.compile(r"/models(/|$)")

@@ -17,6 +17,7 @@ from enum import StrEnum
 from weakref import WeakKeyDictionary
 
 from mitmproxy import hooks, http
+from mitmproxy.net.server_spec import ServerSpec
 
 from codemie_core.agents import (
     Agent,
@@ -102,7 +103,7 @@ class Exchange:
     began: float = field(default_factory=time.monotonic, repr=False)
     plan: AttemptPlan | None = None
     """Set by `upstream_attempts`: with a plan the attempt machine runs this exchange."""
-    via: tuple[str, tuple[str, int]] | None = None
+    via: ServerSpec | None = None
     """The outbound proxy (scheme, (host, port)), if one lies between us and the upstream."""
     streamed: bool = False
     attempts: list[Attempt] = field(default_factory=list)

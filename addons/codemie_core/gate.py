@@ -13,7 +13,6 @@ from enum import Enum, auto
 
 from codemie_core.decoding import stream_decoder
 
-
 _CR, _LF = b"\r\n"
 
 
@@ -87,12 +86,7 @@ def _line_end(buffer: bytearray) -> int:
 
 def _judge(event: str, data: bytes) -> Gate | ErrorEvent:
     named_error = event in ("error", "response.failed")
-    if (
-        not named_error
-        and b'"error"' not in data
-        and b'"ping"' not in data
-        and b"response.failed" not in data
-    ):
+    if not named_error and b'"error"' not in data and b'"ping"' not in data and b"response.failed" not in data:
         return Gate.OPEN
     try:
         body = json.loads(data)

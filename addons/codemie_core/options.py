@@ -9,9 +9,9 @@ default, in this order, make the option's default; mitmproxy's own ways to set a
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from mitmproxy import exceptions, optmanager
 from mitmproxy.addonmanager import Loader
@@ -107,9 +107,9 @@ class Setting:
 
     def default(self, layers: Layers) -> Any:
         """The value for the option when nobody sets it, and a line in `layers.problems` for each one unusable."""
-        for source, read in self._sources(layers):
+        for source, raw in self._sources(layers):
             try:
-                value = read()
+                value = coerce_env(raw, self.typespec, source) if source in self.variables else raw
                 self._adapter().validate_python(value)
             except (SettingsError, ValueError) as problem:
                 layers.problems.append(f"{source}: {_reason(problem)}")
@@ -133,27 +133,20 @@ class Setting:
         return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
 
     def _adapter(self) -> TypeAdapter[Any]:
-        return _adapter_of(self.info)
+        return TypeAdapter(Annotated[self.info.annotation, self.info])  # type: ignore[arg-type] # a type made at run time
 
-    def _sources(self, layers: Layers) -> Iterator[tuple[str, Callable[[], Any]]]:
+    def _sources(self, layers: Layers) -> Iterator[tuple[str, Any]]:
+        """Who says something about this setting, the strongest first: (name of the source, its value)."""
         for variable in self.variables:
             if variable in layers.environ:
-                text = layers.environ[variable]
-                yield variable, lambda text=text, variable=variable: coerce_env(text, self.typespec, variable)
+                yield variable, layers.environ[variable]
         section = layers.file.get(self.section, {}) if self.section else layers.file
         if isinstance(section, Mapping) and self.name in section:
-            yield f"{layers.file_name}: {self.key}", lambda: section[self.name]
+            yield f"{layers.file_name}: {self.key}", section[self.name]
         for mark in self.info.metadata:
-            if isinstance(mark, FromProfile):
-                value = getattr(layers.profile, mark.attribute)
-                if value not in (None, ""):
-                    yield f"CodeMie profile: {mark.attribute}", lambda value=value: value
-
-
-def _adapter_of(info: FieldInfo) -> TypeAdapter[Any]:
-    from typing import Annotated
-
-    return TypeAdapter(Annotated[info.annotation, info])
+            value = getattr(layers.profile, mark.attribute) if isinstance(mark, FromProfile) else None
+            if value not in (None, ""):
+                yield f"CodeMie profile: {mark.attribute}", value
 
 
 def settings_of(section: str, model: type[BaseModel]) -> list[Setting]:
@@ -164,9 +157,7 @@ def settings_of(section: str, model: type[BaseModel]) -> list[Setting]:
 def declare(loader: Loader, section: str, model: type[BaseModel], layers: Layers) -> None:
     """Add the options of a model, with their resolved defaults."""
     for setting in settings_of(section, model):
-        loader.add_option(
-            setting.option, setting.typespec, setting.default(layers), setting.help, setting.choices
-        )
+        loader.add_option(setting.option, setting.typespec, setting.default(layers), setting.help, setting.choices)
 
 
 def apply_deferred(options: optmanager.OptManager, section: str, model: type[BaseModel]) -> list[str]:
@@ -198,8 +189,7 @@ def read[M: BaseModel](options: Any, section: str, model: type[M]) -> M:
     except ValidationError as error:
         by_name = {s.name: s.option for s in found}
         lines = [
-            f"{by_name.get(str(e['loc'][0]), section) if e['loc'] else section}: {_words(e)}"
-            for e in error.errors()
+            f"{by_name.get(str(e['loc'][0]), section) if e['loc'] else section}: {_words(e)}" for e in error.errors()
         ]
         raise SettingsError("; ".join(lines)) from None
 

@@ -29,9 +29,7 @@ class Places:
         try:
             return cls(Path(named).expanduser().absolute())
         except RuntimeError:
-            raise SettingsError(
-                f"{named}: there is no such home folder; set CODEMIE_HOME to a full path"
-            ) from None
+            raise SettingsError(f"{named}: there is no such home folder; set CODEMIE_HOME to a full path") from None
 
     @property
     def profile(self) -> Path:
@@ -126,6 +124,5 @@ def _require_own(folder: Path) -> None:
 
 def _unusable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        f"{path} cannot be written ({error.strerror or error}); "
-        "make it writable or set CODEMIE_HOME to another folder"
+        f"{path} cannot be written ({error.strerror or error}); make it writable or set CODEMIE_HOME to another folder"
     )

@@ -69,7 +69,7 @@ class ReadyResponse:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer the client ourselves: a problem is put into the shape of the client's API, a ready response goes as it is."""
+    """Answer the client ourselves: a problem in the shape of the client's API, a ready response as it is."""
 
     response: Problem | ReadyResponse
 
@@ -147,7 +147,7 @@ def retried_by_default(plan: AttemptPlan, failure: Failure) -> bool:
 
 def backoff(plan: AttemptPlan, number: int, rng: Callable[[], float] = random.random) -> float:
     """Seconds before the attempt after `number`: doubling, with full jitter in its upper half."""
-    ceiling = min(plan.backoff_max, plan.backoff * 2 ** (number - 1))
+    ceiling = min(plan.backoff_max, plan.backoff * 2.0 ** (number - 1))
     return ceiling * (0.5 + rng() / 2)
 
 
@@ -174,9 +174,7 @@ def decide(
 def bounded(plan: AttemptPlan, decision: Decision, failure: Failure, number: int, elapsed: float) -> Decision:
     """An addon's decision, held to the limits: attempts and total time are bounded, Release needs a response."""
     give_up = _last_resort(failure)
-    if isinstance(decision, Retry) and (
-        number >= HARD_ATTEMPT_LIMIT or elapsed + decision.after > plan.budget
-    ):
+    if isinstance(decision, Retry) and (number >= HARD_ATTEMPT_LIMIT or elapsed + decision.after > plan.budget):
         return give_up
     if isinstance(decision, Release) and not has_response(failure):
         return give_up

@@ -1,7 +1,7 @@
 """The CodeMie profile, read only: what CodeMie's own tools were told about gateway, model and project.
 
-`codemie-cli.config.json` holds named profiles (version 2) or, from older tools, one flat object. The
-environment wins over the file, except that a profile picked by name keeps its own gateway, provider, model and integration.
+`codemie-cli.config.json` holds named profiles (version 2) or, from older tools, one flat object. The environment
+wins over the file, except that a profile picked by name keeps its own gateway, provider, model and integration.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ def load_profile(places: Places, environ: Mapping[str, str], name: str | None = 
         base_url=_with_gateway_path(base_url, provider),
         codemie_url=env.url("CODEMIE_URL") or file.url("codeMieUrl"),
         model=env.text("CODEMIE_MODEL") or file.text("model"),
-        timeout_ms=(env if "CODEMIE_TIMEOUT" in env.values else file).milliseconds(
-            "CODEMIE_TIMEOUT", "timeout"
-        ),
+        timeout_ms=(env if "CODEMIE_TIMEOUT" in env.values else file).milliseconds("CODEMIE_TIMEOUT", "timeout"),
         project=env.text("CODEMIE_PROJECT") or file.text("codeMieProject"),
         integration_id=env.text("CODEMIE_INTEGRATION_ID") or file.inside("codeMieIntegration").text("id"),
     )
@@ -97,9 +95,7 @@ class _Source:
     def url(self, key: str) -> str:
         text = self.text(key)
         if text and not _is_plain_url(text):
-            raise SettingsError(
-                f"{self.where}{key} must be like https://host/path, without user, password, ? and #"
-            )
+            raise SettingsError(f"{self.where}{key} must be like https://host/path, without user, password, ? and #")
         return text.rstrip("/")
 
     def milliseconds(self, *keys: str) -> int | None:
@@ -113,9 +109,7 @@ class _Source:
         except (TypeError, ValueError, OverflowError):
             seconds = math.nan
         if not 0 <= seconds < math.inf:
-            raise SettingsError(
-                f"{self.where}{key} must be a number of seconds, like 300; 0 means no timeout"
-            )
+            raise SettingsError(f"{self.where}{key} must be a number of seconds, like 300; 0 means no timeout")
         return max(round(seconds * 1000), 1) if seconds else None
 
     def inside(self, key: str) -> _Source:
@@ -150,9 +144,7 @@ def _choose(path: Path, content: dict[str, Any], name: str | None) -> tuple[str,
     if content.get("version") == 2 and isinstance(profiles, dict) and profiles and (name or active):
         wanted, asked = (name, "") if name else (active, "activeProfile: ")
         if not isinstance(wanted, str) or wanted not in profiles:
-            raise SettingsError(
-                f"{path}: {asked}there is no profile {wanted!r}{_known(str(wanted), profiles)}"
-            )
+            raise SettingsError(f"{path}: {asked}there is no profile {wanted!r}{_known(str(wanted), profiles)}")
         values = profiles[wanted]
         if not isinstance(values, dict):
             raise SettingsError(f"{path}: the profile {wanted!r} must be a JSON object")

@@ -45,7 +45,8 @@ _USERINFO = re.compile(r"//[^/?#\s]*@")
 # Possessive, so that a long word is read once and not once for every letter in it.
 _ASSIGNED_NAME = re.compile(r"(?<![\w-])([\w-]++)(\\*[\"']?\s*+(?:=>|[:=])\s*+|[\"']\s*+,\s*+)\\*")
 _QUOTED = re.compile(r"b?(?:\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z))", re.DOTALL)
-_WORD = re.compile(r"[^\s,;&)}\]]*")
+# What an earlier rule took out already is no end of the value.
+_WORD = re.compile(r"(?:\[redacted\])?[^\s,;&)}\]]*")
 _LINE = re.compile(r"[^\r\n]*")
 
 

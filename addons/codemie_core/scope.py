@@ -93,8 +93,10 @@ def validate_hosts(patterns: Sequence[str]) -> None:
 
 def _is_pattern(pattern: str) -> bool:
     host, port = split_port(pattern)
-    if pattern.endswith(":") or (
-        port and not (port.isdecimal() and port.isascii() and 0 < int(port) < 65536)
+    if (
+        host.startswith("[") != host.endswith("]")
+        or pattern.endswith(":")
+        or (port and not (port.isdecimal() and port.isascii() and 0 < int(port) < 65536))
     ):
         return False
     name = normal_host(host.removeprefix("*."))

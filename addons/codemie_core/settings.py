@@ -51,9 +51,7 @@ def read_text(path: Path, required: bool) -> str:
             return ""
         raise SettingsError(f"{path}: there is no such file; create it or name another") from error
     except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read ({error.strerror or error}); name a readable file"
-        ) from error
+        raise SettingsError(f"{path} cannot be read ({error.strerror or error}); name a readable file") from error
     if len(data) > MAX_FILE_SIZE:
         raise SettingsError(f"{path} is larger than {MAX_FILE_SIZE // 1024} KiB; is it the right file?")
     try:
@@ -105,9 +103,7 @@ def _integer(text: str, variable: str) -> int:
 
 def _yes_or_no(text: str, variable: str) -> bool:
     if text not in YES | NO:
-        raise SettingsError(
-            f"this must be yes or no: {variable}=1 (true, yes, on) or {variable}=0 (false, no, off)"
-        )
+        raise SettingsError(f"this must be yes or no: {variable}=1 (true, yes, on) or {variable}=0 (false, no, off)")
     return text in YES
 
 
@@ -119,9 +115,7 @@ def _list(text: str, variable: str) -> list[str]:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-            raise SettingsError(
-                f'this must be a list of texts, like {variable}=a,b or {variable}=\'["a", "b"]\''
-            )
+            raise SettingsError(f'this must be a list of texts, like {variable}=a,b or {variable}=\'["a", "b"]\'')
         return found
     return [item.strip() for item in text.split(",") if item.strip()]
 
@@ -156,16 +150,12 @@ def _parse_yaml(path: Path, text: str) -> Any:
         raise SettingsError(f"{path}{place}: {_yaml_problem(error)}") from None
     except ReaderError as error:
         place = _place(text[: error.position])
-        raise SettingsError(
-            f"{path}, {place}: a control character that YAML does not allow; remove it"
-        ) from None
+        raise SettingsError(f"{path}, {place}: a control character that YAML does not allow; remove it") from None
     except RecursionError:
         raise SettingsError(f"{path}: the values are nested too deeply; flatten them") from None
     except (YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         # Constructors of tags such as !!timestamp or !!int let any of these out, without a place.
-        raise SettingsError(
-            f"{path}: a value does not fit its YAML type; put texts and dates in quotes"
-        ) from None
+        raise SettingsError(f"{path}: a value does not fit its YAML type; put texts and dates in quotes") from None
 
 
 def _yaml_problem(error: Any) -> str:

@@ -18,8 +18,11 @@ from codemie_core.settings import load_config_file, nearest
 class Configurable(Protocol):
     """An addon, as far as its settings go."""
 
-    name: str
-    Settings: type[BaseModel]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def Settings(self) -> type[BaseModel]: ...
 
 
 def read_layers(places: Places, environ: Mapping[str, str], deferred: Mapping[str, Any]) -> Layers:
@@ -76,11 +79,7 @@ def _unknown_in_section(file: str, section: str, value: Any, model: type[BaseMod
     if not isinstance(value, Mapping):
         return [f"{file}: {section} must hold keys and values, like {section}: {{key: value}}"]
     known = list(model.model_fields)
-    return [
-        f"{file}: {section} has no key {key!r}{did_you_mean(str(key), known)}"
-        for key in value
-        if key not in known
-    ]
+    return [f"{file}: {section} has no key {key!r}{did_you_mean(str(key), known)}" for key in value if key not in known]
 
 
 def did_you_mean(key: str, candidates: Iterable[str]) -> str:

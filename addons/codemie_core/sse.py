@@ -162,8 +162,6 @@ class SseParser:
         event = None
         if self._data:
             name = self._event.decode("utf-8", "replace") if self._event else "message"
-            event = SseEvent(
-                name, b"\n".join(self._data).decode("utf-8", "replace"), self._last_id, self._retry
-            )
+            event = SseEvent(name, b"\n".join(self._data).decode("utf-8", "replace"), self._last_id, self._retry)
         self._begin_event()
         return event

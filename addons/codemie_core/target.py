@@ -41,9 +41,7 @@ def parse_target(url: str, source: str = "TARGET") -> Target:
     if not parts.hostname:
         raise SettingsError(f"{source}: there is no host in it; write https://host[:port][/path]")
     if parts.username or parts.password:
-        raise SettingsError(
-            f"{source}: credentials do not belong in a URL; leave out everything before the @"
-        )
+        raise SettingsError(f"{source}: credentials do not belong in a URL; leave out everything before the @")
     if parts.query or parts.fragment:
         raise SettingsError(f"{source}: leave out everything from the ? or # on")
     return Target(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"))

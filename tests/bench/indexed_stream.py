@@ -1,8 +1,8 @@
 """bare_stream with the indexed dispatch: what that seam saves by itself."""
 
-from bare_stream import responseheaders as responseheaders
 from mitmproxy import ctx
 
+from bench.bare_stream import responseheaders as responseheaders
 from codemie_core.seams import dispatch
 
 

@@ -1,8 +1,8 @@
 """The load generator, in a process of its own: `python -m bench.load PORT KIND ...` prints one line of JSON.
 
-    small REQUESTS CONNECTIONS      keep-alive POSTs of 8 KB
-    sse STREAMS EVENTS MILLISECONDS one new connection per stream
-    bulk MEGABYTES                  one stream as fast as it goes
+small REQUESTS CONNECTIONS      keep-alive POSTs of 8 KB
+sse STREAMS EVENTS MILLISECONDS one new connection per stream
+bulk MEGABYTES                  one stream as fast as it goes
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable, Coroutine
 
 from bench.wire import STAMP, WISH, MessageReader
 
@@ -29,7 +30,8 @@ def request(wish: str, stream: bool) -> bytes:
     return (
         b"POST /v1/messages HTTP/1.1\r\nhost: api.example.com\r\ncontent-type: application/json\r\n"
         b"user-agent: bench/1.0\r\nanthropic-version: 2023-06-01\r\n"
-        b"x-api-key: not-a-key\r\n%b: %b\r\ncontent-length: %d\r\n\r\n" % (WISH.encode(), wish.encode(), len(body))
+        b"x-api-key: not-a-key\r\n%b: %b\r\ncontent-length: %d\r\n\r\n"
+        % (WISH.encode(), wish.encode(), len(body))
         + body
     )
 
@@ -144,8 +146,9 @@ async def bulk(port: int, megabytes: int) -> dict[str, float]:
 
 def main() -> None:
     kind, port, *numbers = sys.argv[1:]
-    run = {"small": small, "sse": sse, "bulk": bulk}[kind]
-    print(json.dumps(asyncio.run(run(int(port), *map(int, numbers)))))
+    kinds: dict[str, Callable[..., Coroutine[None, None, dict[str, float]]]]
+    kinds = {"small": small, "sse": sse, "bulk": bulk}
+    print(json.dumps(asyncio.run(kinds[kind](int(port), *map(int, numbers)))))
 
 
 if __name__ == "__main__":

@@ -79,9 +79,7 @@ class Upstream(asyncio.Protocol):
             return
         # Against the begin, not the last event, so that delays do not add up.
         following = index + 1
-        asyncio.get_running_loop().call_at(
-            began + following * pause, self._send_events, following, count, pause, began
-        )
+        asyncio.get_running_loop().call_at(began + following * pause, self._send_events, following, count, pause, began)
 
     async def _send_bulk(self, megabytes: int) -> None:
         chunk = bulk_chunk()

@@ -34,7 +34,7 @@ class MessageReader:
             data = bytes(self._buffer[end + 4 :])
             self._buffer.clear()
             if _CHUNKED.search(self.head):
-                self._tail = b"-"
+                self._tail = b"\r\n"
             else:
                 length = _LENGTH.search(self.head)
                 self._left = int(length[1]) if length else 0

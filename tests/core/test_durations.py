@@ -69,7 +69,7 @@ NO_DURATION += [float("nan"), float("inf"), True, None, ["5s"], b"5s"]
 
 @pytest.mark.parametrize("written", NO_DURATION)
 def test_what_is_no_duration_is_refused_with_the_accepted_forms(written: Any) -> None:
-    with pytest.raises(ValueError, match="duration.*250ms.*5m"):
+    with pytest.raises(ValueError, match=r"duration.*250ms.*5m"):
         parse_duration(written)
 
 
@@ -117,7 +117,7 @@ def test_sizes_are_powers_of_1024(written: str | float, size: int) -> None:
 
 @pytest.mark.parametrize("written", ["", "m", "-1m", "1.3", "0.0001k", "5t", "nan", True, None, "9" * 40])
 def test_what_is_no_size_is_refused_with_the_accepted_forms(written: Any) -> None:
-    with pytest.raises(ValueError, match="size.*64m"):
+    with pytest.raises(ValueError, match=r"size.*64m"):
         parse_size(written)
 
 
@@ -126,17 +126,13 @@ def test_a_printed_size_reads_back_exactly(size: int) -> None:
     assert parse_size(format_size(size)) == size
 
 
-@pytest.mark.parametrize(
-    "size, written", [(0, "0"), (1000, "1000"), (1536, "1536"), (2048, "2k"), (2**26, "64m")]
-)
+@pytest.mark.parametrize("size, written", [(0, "0"), (1000, "1000"), (1536, "1536"), (2048, "2k"), (2**26, "64m")])
 def test_sizes_are_printed_in_their_largest_whole_unit(size: int, written: str) -> None:
     assert format_size(size) == written
 
 
 def test_model_fields_take_text_and_numbers() -> None:
-    model = Timeouts.model_validate(
-        {"connect": "250ms", "idle": 7, "total": "5m", "first": None, "cap": "1k"}
-    )
+    model = Timeouts.model_validate({"connect": "250ms", "idle": 7, "total": "5m", "first": None, "cap": "1k"})
     assert (model.connect, model.idle, model.total, model.first, model.cap) == (0.25, 7.0, 300.0, None, 1024)
 
 
@@ -163,9 +159,9 @@ def test_the_marker_prints_a_default_the_way_the_field_reads_it() -> None:
     assert option.format(Timeouts().cap) == "64m"
 
 
-@pytest.mark.parametrize("key, text", [("connect", "10s"), ("idle", "5m"), ("cap", "64m")])
+@pytest.mark.parametrize("key, text", [("connect", "10s"), ("cap", "64m")])
 def test_json_schema_describes_text_with_a_pattern_and_a_default_of_that_form(key: str, text: str) -> None:
-    declared = Timeouts.model_json_schema()["properties"][key]
+    declared = Timeouts.model_json_schema(mode="serialization")["properties"][key]
     assert (declared["type"], declared["default"]) == ("string", text)
     assert declared["pattern"].startswith(r"^\d+")
 

@@ -201,9 +201,7 @@ def test_no_secret_and_no_broken_character_leaves_in_a_message(api: Api) -> None
         assert b"refused" in printed
 
 
-@pytest.mark.parametrize(
-    "asked, given", [(0, "0"), (5, "5"), (60, "60"), (61, "60"), (3600, "60"), (-1, "0")]
-)
+@pytest.mark.parametrize("asked, given", [(0, "0"), (5, "5"), (60, "60"), (61, "60"), (3600, "60"), (-1, "0")])
 def test_retry_after_never_exceeds_what_claude_code_is_willing_to_wait(asked: int, given: str) -> None:
     assert error_headers(Problem(503, "x", "x", asked), "req-1") == [
         ("content-type", "application/json"),

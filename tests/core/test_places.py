@@ -28,9 +28,7 @@ def test_home_is_codemie_home_else_the_folder_in_the_users_home(
     assert Places.from_env({}).home == tmp_path / ".codemie"
 
 
-def test_a_relative_home_does_not_move_with_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_home_does_not_move_with_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Places.from_env({"CODEMIE_HOME": "here"}).home == tmp_path / "here"
 

@@ -55,9 +55,7 @@ def test_the_known_model_apis_are_in_scope_by_default(host: str) -> None:
 
 def test_the_default_patterns_and_the_usual_forms_are_valid() -> None:
     validate_hosts(MODEL_API_HOSTS + CODEMIE_HOSTS)
-    validate_hosts(
-        ["localhost", "127.0.0.1:8080", "[::1]", "[::1]:8080", "::1", "*.example.com:65535", "a_b.example."]
-    )
+    validate_hosts(["localhost", "127.0.0.1:8080", "[::1]", "[::1]:8080", "::1", "*.example.com:65535", "a_b.example."])
 
 
 @pytest.mark.parametrize(
@@ -110,8 +108,6 @@ def test_ports_are_split_off_without_hurting_ipv6(address: str, parts: tuple[str
     assert split_port(address) == parts
 
 
-@pytest.mark.parametrize(
-    "host, normal", [("[::0:1]", "::1"), ("A.b.", "a.b"), ("1:G", "1:g"), ("\u212a", "\u212a")]
-)
+@pytest.mark.parametrize("host, normal", [("[::0:1]", "::1"), ("A.b.", "a.b"), ("1:G", "1:g"), ("\u212a", "\u212a")])
 def test_hosts_are_compared_in_one_form(host: str, normal: str) -> None:
     assert normal_host(host) == normal

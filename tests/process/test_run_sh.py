@@ -4,92 +4,15 @@ The real install is what brought this very test run about (./run.sh test).
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOLS = (
-    *("bash", "cat", "cksum", "cp", "dirname", "env", "grep", "ln", "ls", "mkdir", "mv"),
-    *("readlink", "rm", "sed", "sleep", "sort", "tail", "tr", "chmod"),
-)
-# What run.sh asks of an interpreter, and no more. FAKE_PIP is the shell code that stands for the install.
-INTERPRETER = """#!/usr/bin/env bash
-case "$1 ${2:-}" in
-    "-c "*) echo "$0" ;;
-    "--version "*) echo "Python 3.13.9" ;;
-    "-m venv")
-        mkdir -p "$3/bin"
-        cp "$0" "$3/bin/python"
-        for tool in codemie-proxy mitmdump mitmweb; do
-            printf '#!/usr/bin/env bash\\nprintf "<%%s>" %s "$@"\\n' "$tool" >"$3/bin/$tool"
-            chmod +x "$3/bin/$tool"
-        done
-        ;;
-    "-m pip") echo "$@" >>"$CALLS"; eval "${FAKE_PIP:-}" ;;
-    *) printf '<%s>' python "$@" ;;
-esac
-"""
-OLD_INTERPRETER = "#!/usr/bin/env bash\nexit 1\n"
-
-
-def write_script(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
-    return path
-
-
-class Checkout:
-    """A copy of what run.sh reads, with a PATH on which nothing is found that a test did not put there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "a checkout"
-        self.root.mkdir()
-        for name in ("run.sh", "pyproject.toml", "constraints.txt"):
-            shutil.copy(ROOT / name, self.root / name)
-        self.bin = folder / "bin"
-        self.bin.mkdir()
-        for tool in TOOLS:
-            found = shutil.which(tool)
-            assert found, f"{tool} is needed to run run.sh"
-            (self.bin / tool).symlink_to(found)
-        self.venv = self.root / ".venv"
-        self.calls = folder / "pip-calls"
-        self.env = {"PATH": str(self.bin), "HOME": str(folder / "empty-home"), "CALLS": str(self.calls)}
-
-    def add_python(self, name: str = "python3.13", text: str = INTERPRETER) -> Path:
-        return write_script(self.bin / name, text)
-
-    def start(self, *args: str, script: Path | None = None, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(script or self.root / "run.sh"), *args],
-            cwd=cwd or self.root,
-            env=self.env | env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *args: str, script: Path | None = None, cwd: Path | None = None, **env: str) -> tuple[int, str, str]:
-        process = self.start(*args, script=script, cwd=cwd, **env)
-        try:
-            out, err = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-        return process.returncode, out, err
-
-    def installs(self) -> int:
-        return len(self.calls.read_text().splitlines()) if self.calls.exists() else 0
+from support.checkout import INTERPRETER, OLD_INTERPRETER, Checkout, alive, wait_for, write_script
 
 
 @pytest.fixture
@@ -114,13 +37,6 @@ def killed_at_the_end() -> Iterator[Callable[[subprocess.Popen[str]], subprocess
         process.communicate()
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("args", [(), ("help",), ("--help",), ("-h",)])
 def test_usage_names_every_command_and_installs_nothing(checkout: Checkout, args: tuple[str, ...]) -> None:
     status, out, _ = checkout.run(*args)
@@ -134,7 +50,8 @@ def test_unknown_command_is_named_before_anything_is_installed(checkout: Checkou
     checkout.add_python()
     status, out, err = checkout.run("strat")
     assert (status, out) == (2, "")
-    assert "unknown command: strat" in err and "Usage:" in err
+    assert "unknown command: strat" in err
+    assert "Usage:" in err
     assert not checkout.venv.exists()
 
 
@@ -168,21 +85,24 @@ def test_the_interpreter_running_this_test_is_accepted(checkout: Checkout) -> No
     status, _, err = checkout.run("version", CODEMIE_PYTHON=sys.executable, PIP_NO_INDEX="1", PIP_RETRIES="0")
     # Nothing can be installed from no index; what counts is how far it came.
     assert status == 1
-    assert "environment made" in err and "the install failed" in err
+    assert "environment made" in err
+    assert "the install failed" in err
 
 
 @pytest.mark.parametrize("named_by", ["PYENV_ROOT", "HOME", "shim on PATH"])
 def test_highest_pyenv_version_is_found(checkout: Checkout, tmp_path: Path, named_by: str) -> None:
     home = tmp_path / "empty-home"
     root = home / ".pyenv" if named_by == "HOME" else tmp_path / "pyenv"
-    for version in ("3.9.18", "3.11.7", "3.12.1", "3.13.0"):
-        text = INTERPRETER.replace("3.13.9", version) if version >= "3.12" else OLD_INTERPRETER
-        write_script(root / "versions" / version / "bin/python", text)
-    env = {"PYENV_ROOT": str(root)} if named_by == "PYENV_ROOT" else {}
+    for version in ("3.9.18", "3.11.7"):
+        write_script(root / "versions" / version / "bin/python", OLD_INTERPRETER)
+    for version in ("3.12.1", "3.13.0"):
+        write_script(root / "versions" / version / "bin/python", INTERPRETER.replace("3.13.9", version))
+    if named_by == "PYENV_ROOT":
+        checkout.env["PYENV_ROOT"] = str(root)
     if named_by == "shim on PATH":
         write_script(root / "shims/python3.13", "#!/usr/bin/env bash\necho 'pyenv: not found' >&2\nexit 127\n")
-        env = {"PATH": f"{root / 'shims'}:{checkout.bin}", "HOME": ""}
-    status, out, err = checkout.run("version", **env)
+        checkout.env |= {"PATH": f"{root / 'shims'}:{checkout.bin}", "HOME": ""}
+    status, out, err = checkout.run("version")
     assert (status, out) == (0, "<codemie-proxy><version>")
     assert "Python 3.13.0" in err
 
@@ -285,7 +205,8 @@ def test_failed_install_shows_its_last_lines_and_the_likely_fix(checkout: Checko
     checkout.add_python()
     status, out, err = checkout.run("version", FAKE_PIP=f'echo "{log}"; exit 1')
     assert (status, out) == (1, "")
-    assert log in err and hint in err
+    assert log in err
+    assert hint in err
     assert log in (checkout.root / ".venv.log").read_text()
 
 
@@ -326,16 +247,6 @@ def test_interrupt_during_the_install_ends_the_installer_too(
     assert not (checkout.root / ".venv.lock").exists()
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # An orphan that has ended stays a zombie wherever nobody reaps for init.
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
 def test_two_starts_at_once_install_once(
     checkout: Checkout, killed_at_the_end: Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 ) -> None:
@@ -367,7 +278,8 @@ def test_environment_of_somebody_else_is_left_alone(checkout: Checkout) -> None:
     precious.touch()
     status, _, err = checkout.run("version")
     assert status == 1
-    assert "was not made by run.sh" in err and "CODEMIE_VENV" in err
+    assert "was not made by run.sh" in err
+    assert "CODEMIE_VENV" in err
     assert precious.exists()
 
 

@@ -22,9 +22,7 @@ class RawClient:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def ask(
-        self, path: str = "/v1/messages", headers: Mapping[str, str] | None = None, **body: object
-    ) -> None:
+    async def ask(self, path: str = "/v1/messages", headers: Mapping[str, str] | None = None, **body: object) -> None:
         """Send a POST with a JSON body."""
         content = json.dumps({"model": "m", **body}).encode()
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())

@@ -95,9 +95,7 @@ def _stream(dialect: Dialect, ask: Ask, step: Step) -> Iterator[bytes]:
     yield dialect.error_event()
 
 
-def _whole(
-    received: Received, dialect: Dialect, ask: Ask, step: Step
-) -> tuple[int, Mapping[str, Any] | None]:
+def _whole(received: Received, dialect: Dialect, ask: Ask, step: Step) -> tuple[int, Mapping[str, Any] | None]:
     text = TEXT if step.text is None else step.text
     match received.method, received.path:
         case "POST", "/v1/messages/count_tokens":

@@ -46,9 +46,7 @@ class AnthropicMessages:
         return sse(dumps(self.error(529)), "error")
 
     @staticmethod
-    def _message(
-        ask: Ask, content: list[dict[str, Any]], stop_reason: str | None, tokens: int
-    ) -> dict[str, Any]:
+    def _message(ask: Ask, content: list[dict[str, Any]], stop_reason: str | None, tokens: int) -> dict[str, Any]:
         return {
             "id": f"msg_demo{ask.serial:08d}",
             "type": "message",

@@ -66,9 +66,7 @@ def _item(ask: Ask, status: str, content: list[dict[str, Any]]) -> dict[str, Any
     }
 
 
-def _response(
-    ask: Ask, status: str, output: list[dict[str, Any]], tokens: int | None = None
-) -> dict[str, Any]:
+def _response(ask: Ask, status: str, output: list[dict[str, Any]], tokens: int | None = None) -> dict[str, Any]:
     return {
         "id": f"resp_demo{ask.serial:08d}",
         "object": "response",

@@ -58,8 +58,16 @@ class Connection(asyncio.Protocol):
         """Run an answer for as long as the connection lasts."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            # A step that cannot be played is the script's mistake: say so, and leave no client waiting.
+            context = {"message": "the scripted upstream cannot play a step", "exception": error}
+            task.get_loop().call_exception_handler(context)
+            self.reset()
 
     async def write(self, data: bytes) -> None:
         """Write and wait until the transport's buffer has room."""
@@ -92,7 +100,4 @@ class Connection(asyncio.Protocol):
         """End at once, with all tasks; returns when nothing is left."""
         self.ending = True
         self.transport.abort()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(self._closed, *tasks, return_exceptions=True)
+        await asyncio.gather(self._closed, *self._tasks, return_exceptions=True)

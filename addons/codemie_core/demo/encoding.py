@@ -37,9 +37,7 @@ def encoder(encoding: str) -> Encoder:
 
 def _zlib(window: int) -> Encoder:
     compressor = zlib.compressobj(wbits=window)
-    return Encoder(
-        lambda data: compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH), compressor.flush
-    )
+    return Encoder(lambda data: compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH), compressor.flush)
 
 
 def _zstd() -> Encoder:

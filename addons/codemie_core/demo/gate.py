@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 
 class Gate:
     """Lets one waiting answer pass per permit, first come, first served.
 
     Use it on the upstream's event loop (from another thread through `UpstreamThread.call`).
+    `changed` is called when somebody begins to wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        self._changed = changed
         self._permits = 0
         self._open = False
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -37,6 +40,7 @@ class Gate:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         self._admit()
+        self._changed()
         await waiter
 
     def _admit(self) -> None:

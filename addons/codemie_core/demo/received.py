@@ -46,6 +46,4 @@ class Received:
 
     def __repr__(self) -> str:
         state = "finished" if self.finished else "cancelled" if self.cancelled else "open"
-        return (
-            f"<Received({self.connection}: {self.method} {self.target}, HTTP/{self.http_version}, {state})>"
-        )
+        return f"<Received({self.connection}: {self.method} {self.target}, HTTP/{self.http_version}, {state})>"

@@ -52,10 +52,9 @@ class Upstream(Ledger):
         """`http://host:port` or `https://host:port`, with the prefix, without a slash at the end."""
         return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}{self._prefix}"
 
-    @staticmethod
-    def gate() -> Gate:
-        """Make a gate for a step."""
-        return Gate()
+    def gate(self) -> Gate:
+        """Make a gate for a step; `wait_until` sees when somebody stands before it."""
+        return Gate(self.changed)
 
     async def __aenter__(self) -> Self:
         if self._tls:

@@ -82,9 +82,7 @@ class Http1Connection(Connection):
         except ValueError:
             raise MalformedRequest("the request head is no HTTP/1.1") from None
         authority = next((value for name, value in headers if name.lower() == "host"), "")
-        received = self.ledger.begin(
-            self.number, version.removeprefix("HTTP/"), method, target, authority, headers
-        )
+        received = self.ledger.begin(self.number, version.removeprefix("HTTP/"), method, target, authority, headers)
         connection = (received.header("connection") or "").lower()
         self._keep_alive = connection != "close" and version == "HTTP/1.1"
         return received

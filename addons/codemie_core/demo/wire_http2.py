@@ -11,13 +11,14 @@ from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
     Event,
+    RemoteSettingsChanged,
     RequestReceived,
     StreamEnded,
     StreamReset,
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from codemie_core.demo.answers import Answer, answer_for
 from codemie_core.demo.connection import Connection
@@ -26,8 +27,12 @@ from codemie_core.demo.playing import Player
 from codemie_core.demo.received import Received
 from codemie_core.demo.script import Cut, Step
 
-_MAX_STREAMS = 1000
 _WINDOW = 2**24
+_SETTINGS = {
+    SettingCodes.MAX_CONCURRENT_STREAMS: 1000,
+    SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW,
+    SettingCodes.MAX_HEADER_LIST_SIZE: 256 * 1024,
+}
 _PAD = "p" * 8000
 
 
@@ -41,8 +46,8 @@ class Http2Connection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.protocol.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = _MAX_STREAMS
-        self.protocol.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = _WINDOW
+        # Assigning to single keys would leave them out of the first SETTINGS frame, yet believe them announced.
+        self.protocol.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self.protocol.initiate_connection()
         self.protocol.increment_flow_control_window(_WINDOW)
         self.send()
@@ -84,7 +89,7 @@ class Http2Connection(Connection):
             case StreamReset(stream_id=int(stream_id)):
                 if stream := self.streams.pop(stream_id, None):
                     stream.abandon()
-            case WindowUpdated():
+            case WindowUpdated() | RemoteSettingsChanged():
                 for stream in list(self.streams.values()):
                     stream.room.set()
 

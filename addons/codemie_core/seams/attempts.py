@@ -24,7 +24,7 @@ import itertools
 import math
 import time
 
-from mitmproxy.connection import Connection
+from mitmproxy.connection import Connection, Server
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
@@ -114,6 +114,7 @@ class AttemptStream(Delivery):
         if connection is None:
             yield from self.failed(why_not_connected(self.parent, dial, error or ""))
             return
+        assert isinstance(connection, Server)
         self.context.server = self.flow.server_conn = connection
         elapsed = self.attempt.elapsed_ms()
         self.attempt.connected_ms = elapsed

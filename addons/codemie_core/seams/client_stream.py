@@ -31,8 +31,8 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from codemie_core.errors import Problem
-from codemie_core.exchange import BOOK, AttemptPlan, Exchange, Terminal
-from codemie_core.policy import ReadyResponse
+from codemie_core.exchange import BOOK, Exchange, Terminal
+from codemie_core.policy import AttemptPlan, ReadyResponse
 from codemie_core.seams.responses import ready_response
 from codemie_core.seams.ticker import Tick, Ticker, ticker_of
 
@@ -62,7 +62,8 @@ class ClientStream(HttpStream):
     @property
     def plan(self) -> AttemptPlan:
         """The policy of this exchange."""
-        assert self.exchange is not None and self.exchange.plan is not None
+        assert self.exchange is not None
+        assert self.exchange.plan is not None
         return self.exchange.plan
 
     def begin(self, exchange: Exchange) -> layer.CommandGenerator[None]:
@@ -208,6 +209,4 @@ class ClientStream(HttpStream):
 
 def _too_large(plan: AttemptPlan) -> Problem:
     megabytes = plan.max_request_bytes / 1024 / 1024
-    return Problem(
-        413, "request_too_large", f"The request body is larger than the {megabytes:g} MiB this proxy takes."
-    )
+    return Problem(413, "request_too_large", f"The request body is larger than the {megabytes:g} MiB this proxy takes.")

@@ -118,7 +118,9 @@ class Delivery(ClientStream):
     def commit(self) -> layer.CommandGenerator[None]:
         """From here on this response is the client's, and nothing is tried again."""
         head, held = self.head, self.held
-        assert head is not None and self.flow.response is not None and self.exchange is not None
+        assert head is not None
+        assert self.flow.response is not None
+        assert self.exchange is not None
         self.held, self._gate = [], None
         self.stop_waiting()
         yield HttpResponseHeadersHook(self.flow)

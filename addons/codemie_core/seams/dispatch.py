@@ -63,9 +63,7 @@ class Dispatch:
             return None
         found = self._listeners.get(event_name)
         if found is None:
-            groups = [
-                tuple(addon for addon in group if _listens(addon, event_name)) for group in self._groups
-            ]
+            groups = [tuple(addon for addon in group if _listens(addon, event_name)) for group in self._groups]
             found = self._listeners[event_name] = [group for group in groups if group]
         return found
 
@@ -87,9 +85,10 @@ class Dispatch:
             finally:
                 self.forget()
             return
+        args = event.args() if groups else []
         for group in groups:
             try:
-                await invoke_addon(group, event)
+                await invoke_addon(group, event.name, args)
             except exceptions.AddonHalt:
                 return
             except Exception:
@@ -104,9 +103,10 @@ class Dispatch:
             finally:
                 self.forget()
             return
+        args = event.args() if groups else []
         for group in groups:
             try:
-                invoke_addon_sync(group, event)
+                invoke_addon_sync(group, event.name, args)
             except exceptions.AddonHalt:
                 return
             except Exception:
@@ -121,11 +121,14 @@ class Dispatch:
 
     def _is_fresh(self) -> bool:
         try:
-            return self._manager.chain == self._chain and all(
-                list(parent.addons) == children for parent, children in self._children
-            )
+            if self._manager.chain != self._chain:
+                return False
+            for parent, children in self._children:
+                if list(parent.addons) != children:
+                    return False
         except Exception:
             return False
+        return True
 
     def _read_chain(self) -> list[_Group] | None:
         self._chain = list(self._manager.chain)
@@ -140,21 +143,21 @@ class Dispatch:
 
 
 # Named as in mitmproxy: its safecall cuts the traceback it logs at a frame called so.
-async def invoke_addon(group: _Group, event: hooks.Hook) -> None:
+async def invoke_addon(group: _Group, event_name: str, args: list[Any]) -> None:
     """Call a group's handlers, awaiting what is awaitable."""
-    args = event.args()
-    for _, handler in _iter_hooks(group, event.name):
+    for _, handler in _iter_hooks(group, event_name):
         result = handler(*args)
         if result is not None and inspect.isawaitable(result):
             await result
 
 
-def invoke_addon_sync(group: _Group, event: hooks.Hook) -> None:
+def invoke_addon_sync(group: _Group, event_name: str, args: list[Any]) -> None:
     """Call a group's handlers; AddonManagerError at the first that is async."""
-    args = event.args()
-    for addon, handler in _iter_hooks(group, event.name):
+    for addon, handler in _iter_hooks(group, event_name):
         if inspect.iscoroutinefunction(handler):
-            raise _misuse(f"Async handler {event.name} ({addon}) cannot be called from sync context")
+            raise exceptions.AddonManagerError(
+                f"Async handler {event_name} ({addon}) cannot be called from sync context"
+            )
         handler(*args)
 
 
@@ -165,16 +168,12 @@ def _iter_hooks(group: Iterable[object], event_name: str) -> Iterator[tuple[obje
         if not handler or isinstance(handler, types.ModuleType):
             continue
         if not callable(handler):
-            raise _misuse(f"Addon handler {event_name} ({addon}) not callable")
+            raise exceptions.AddonManagerError(f"Addon handler {event_name} ({addon}) not callable")
         yield addon, handler
 
 
 def _flatten(chain: list[Any]) -> Iterator[object]:
-    return addonmanager.traverse(chain)  # type: ignore[no-untyped-call,no-any-return]  # mitmproxy leaves it untyped
-
-
-def _misuse(message: str) -> exceptions.AddonManagerError:
-    return exceptions.AddonManagerError(message)  # type: ignore[no-untyped-call]  # mitmproxy leaves it untyped
+    yield from addonmanager.traverse(chain)
 
 
 def _listens(addon: object, event_name: str) -> bool:
@@ -191,9 +190,7 @@ def install(manager: AddonManager) -> Dispatch | None:
     if present := _installed(manager):
         return present
     problem = SHAPE.mismatch()
-    if problem is None and (
-        type(manager) is not AddonManager or not manager.__dict__.keys().isdisjoint(_REPLACED)
-    ):
+    if problem is None and (type(manager) is not AddonManager or not manager.__dict__.keys().isdisjoint(_REPLACED)):
         problem = "something else already replaces mitmproxy's dispatch"
     if problem is not None:
         logger.warning("Hook dispatch stays mitmproxy's own, which costs CPU: %s", problem)

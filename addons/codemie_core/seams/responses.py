@@ -14,19 +14,16 @@ from codemie_core.policy import Failure, ReadyResponse, Reason
 
 def is_event_stream(response: http.Response) -> bool:
     """Server-sent events by content type, or by its absence: the ChatGPT backend streams without naming the type."""
-    kind = response.headers.get("content-type", "")
+    kind: str = response.headers.get("content-type", "")
     return kind.startswith("text/event-stream") if kind else "content-length" not in response.headers
 
 
 def takes_keepalive(response: http.Response) -> bool:
     """May bytes of ours go between its events? Not into a compressed stream, nor into one of declared length."""
     headers = response.headers
-    plain = headers.get("content-encoding", "identity") == "identity"
-    return (
-        plain
-        and "content-length" not in headers
-        and headers.get("content-type", "").startswith("text/event-stream")
-    )
+    kind: str = headers.get("content-type", "")
+    encoded = headers.get("content-encoding", "identity") != "identity"
+    return kind.startswith("text/event-stream") and not encoded and "content-length" not in headers
 
 
 def keepalive_frame(api: Api) -> bytes:
@@ -46,9 +43,7 @@ def needs_json(request: http.Request, response: http.Response, end_stream: bool)
 
 def may_be_empty(request: http.Request, response: http.Response) -> bool:
     """A server error of undeclared length: only its first byte or its end will tell."""
-    return (
-        response.status_code >= 500 and request.method != "HEAD" and "content-length" not in response.headers
-    )
+    return response.status_code >= 500 and request.method != "HEAD" and "content-length" not in response.headers
 
 
 def retry_after(headers: http.Headers) -> float | None:

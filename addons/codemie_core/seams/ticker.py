@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mitmproxy.proxy.layers.http import HttpLayer
 
 LONGEST_TICK = 1.0
-"""Seconds. Bounds how late a deadline can be noticed after it was moved closer, and how long a dead connection ticks."""
+"""Seconds. Bounds how late a moved deadline is noticed, and how long a finished request keeps the timer going."""
 
 
 class Tick(events.Event):
@@ -53,6 +53,9 @@ class Ticker(layer.Layer):
     def forget(self, stream: Waiting) -> None:
         """The stream no longer waits."""
         self._waiting.discard(stream)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from self.handle_event(event)
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         """A wakeup of ours, or the completion of a command that a stream issued while we drove it."""

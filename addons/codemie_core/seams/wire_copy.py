@@ -19,9 +19,7 @@ HOP_BY_HOP = _PROXY_ONLY | {b"connection", b"keep-alive", b"te", b"trailer"}
 """RFC 9110, 7.6.1. Transfer-Encoding stays: mitmproxy frames the body by it."""
 
 
-def wire_request(
-    request: http.Request, credentials: Sequence[Credential]
-) -> tuple[http.Request, Sequence[Credential]]:
+def wire_request(request: http.Request, credentials: Sequence[Credential]) -> tuple[http.Request, Sequence[Credential]]:
     """The request to send, and the credentials held back because they do not belong to its address.
 
     Returns `request` itself when there is nothing to change.

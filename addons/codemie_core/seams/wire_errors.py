@@ -55,11 +55,7 @@ class JsonHttp1Server(Http1Server):
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         """mitmproxy's own, with its HTML page replaced and a head of endless size refused."""
-        if (
-            isinstance(event, events.DataReceived)
-            and len(self.buf) > MAX_HEAD
-            and _incomplete(bytes(self.buf))
-        ):
+        if isinstance(event, events.DataReceived) and len(self.buf) > MAX_HEAD and _incomplete(bytes(self.buf)):
             yield from self._refuse(431, f"The request head is larger than {MAX_HEAD // 1024} KiB.")
             self.state = self.done
             return

@@ -1,6 +1,5 @@
 """The upstream under test, and certificates for it."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 
@@ -8,6 +7,7 @@ import pytest
 import trustme
 
 from codemie_core.demo.upstream import Upstream
+from support.leftovers import leftover_tasks
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ async def upstream() -> AsyncIterator[Upstream]:
     async with Upstream() as running:
         yield running
     assert running.open_connections == 0
-    assert asyncio.all_tasks() <= {asyncio.current_task()}
+    assert leftover_tasks() == []
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,16 @@
 
 import asyncio
 import gzip
+from typing import Any
 
 import pytest
-from support.raw_client import raw_client
 
 from codemie_core.demo.frames import sse
 from codemie_core.demo.presets import PRESETS, preset
 from codemie_core.demo.script import Cut, Framing, Step
 from codemie_core.demo.upstream import Upstream
+from support.leftovers import leftover_tasks
+from support.raw_client import raw_client
 
 EVENTS = [sse("one"), sse("two"), sse("three")]
 
@@ -24,7 +26,7 @@ async def answer(upstream: Upstream, step: Step) -> bytes:
 
 @pytest.mark.parametrize("cut", [Cut.RESET, Cut.DROP])
 @pytest.mark.parametrize("where", [{}, {"after_events": 0}, {"after_events": 1}, {"after_bytes": 5}])
-async def test_a_reset_is_a_tcp_reset(upstream: Upstream, cut: Cut, where: dict[str, int]) -> None:
+async def test_a_reset_is_a_tcp_reset(upstream: Upstream, cut: Cut, where: dict[str, Any]) -> None:
     with pytest.raises(ConnectionResetError):
         await answer(upstream, Step(events=EVENTS, cut=cut, **where))
     assert upstream.finished == 0
@@ -52,7 +54,7 @@ async def test_a_close_before_the_head_sends_nothing(upstream: Upstream) -> None
     ],
 )
 async def test_a_close_in_the_stream_leaves_the_chunks_unterminated(
-    upstream: Upstream, where: dict[str, int], body: bytes
+    upstream: Upstream, where: dict[str, Any], body: bytes
 ) -> None:
     received = await answer(upstream, Step(events=EVENTS, cut=Cut.CLOSE, **where))
     assert received.partition(b"\r\n\r\n")[2] == body
@@ -222,6 +224,15 @@ async def test_nothing_is_left_when_the_context_ends_with_open_streams() -> None
         await upstream.wait_until(lambda: upstream.events_sent == 5)
     assert upstream.open_connections == 0
     assert upstream.cancelled == []
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert leftover_tasks() == []
     for _, writer in connections:
         writer.transport.abort()
+
+
+async def test_a_step_that_cannot_be_played_is_told_and_leaves_no_client_waiting(
+    upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConnectionResetError):
+        await answer(upstream, Step(encoding="lzw"))
+    assert "the scripted upstream cannot play a step" in caplog.text
+    assert "unknown encoding 'lzw'" in caplog.text

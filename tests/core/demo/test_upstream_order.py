@@ -3,16 +3,17 @@
 import asyncio
 import re
 import time
+from itertools import pairwise
 
 import httpx
 import pytest
-from support.raw_client import raw_client
 
 from codemie_core.demo.encoding import encoder
 from codemie_core.demo.frames import BIG_FRAME, big_frames, sse
 from codemie_core.demo.gate import Gate
 from codemie_core.demo.script import Step
 from codemie_core.demo.upstream import Upstream
+from support.raw_client import raw_client
 
 EVENTS = [sse("one"), sse("two"), sse("three")]
 
@@ -47,12 +48,13 @@ async def test_a_held_answer_sends_its_head_after_the_permit(upstream: Upstream)
 
 async def test_a_permit_is_not_lost_to_an_answer_that_was_cancelled() -> None:
     gate = Gate()
-    gone, waiting = asyncio.ensure_future(gate.passed()), asyncio.ensure_future(gate.passed())
-    await asyncio.sleep(0)
-    gone.cancel()
-    await asyncio.sleep(0)
-    gate.release()
-    await asyncio.wait_for(waiting, 1)
+    async with asyncio.timeout(1), asyncio.TaskGroup() as group:
+        gone = group.create_task(gate.passed())
+        group.create_task(gate.passed())
+        await asyncio.sleep(0)
+        gone.cancel()
+        gate.release()
+    assert gone.cancelled()
     gate.open()
     await asyncio.wait_for(gate.passed(), 1)
 
@@ -90,7 +92,7 @@ async def test_paced_deltas_carry_the_time_they_were_sent(upstream: Upstream) ->
     stamps = [int(stamp) for stamp in re.findall(r"@T(\d+)@", response.text)]
     assert len(stamps) == 4
     assert before < stamps[0]
-    assert all(later - earlier > 2_000_000 for earlier, later in zip(stamps, stamps[1:], strict=False))
+    assert all(later - earlier > 2_000_000 for earlier, later in pairwise(stamps))
     assert 0.06 < (stamps[-1] - before) / 1e9 < 1.0  # three opening frames precede the deltas
 
 

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from support.raw_client import RawClient, raw_client
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Request, TextMessage
 
 from codemie_core.demo.frames import TEXT
 from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
+from support.raw_client import RawClient, raw_client
 
 
 class Session:
@@ -34,10 +34,13 @@ class Session:
         """The messages up to the end of one response."""
         messages: list[dict[str, object]] = []
         while not messages or messages[-1]["type"] not in {"response.completed", "error"}:
-            event = await self.event()
-            assert isinstance(event, Message)
-            messages.append(json.loads(event.data))
+            messages.append(await self.message())
         return messages
+
+    async def message(self) -> dict[str, object]:
+        event = await self.event()
+        assert isinstance(event, Message)
+        return json.loads(event.data)
 
 
 async def test_each_response_create_is_answered_with_response_events(upstream: Upstream) -> None:
@@ -71,7 +74,7 @@ async def test_a_turn_can_break_off(upstream: Upstream, cut: Cut, cancelled: boo
         session = Session(client)
         await session.open()
         await session.say(type="response.create", model="m")
-        kinds = [json.loads((await session.event()).data)["type"] for _ in range(2)]
+        kinds = [(await session.message())["type"] for _ in range(2)]
         if not cancelled:
             assert await client.rest() == b""
     assert kinds == ["response.created", "response.in_progress"]

@@ -172,9 +172,7 @@ CHAINS: dict[str, Scenario] = {
     "async child": chain(lambda w: [w.addon("a", w.addon("b"), w.slow("c"), w.addon("d")), w.addon("e")]),
     "raising": chain(lambda w: [w.addon("a", request=ValueError("broken a")), w.addon("b")]),
     "raising async": chain(lambda w: [w.slow("a", ValueError("broken a")), w.addon("b")]),
-    "raising parent": chain(
-        lambda w: [w.addon("a", w.addon("b"), request=ValueError("broken a")), w.addon("c")]
-    ),
+    "raising parent": chain(lambda w: [w.addon("a", w.addon("b"), request=ValueError("broken a")), w.addon("c")]),
     "raising child": chain(
         lambda w: [
             w.addon("a", w.addon("b"), w.addon("c", request=KeyError("broken c")), w.addon("d")),

@@ -1,0 +1,99 @@
+"""Every setting of the bundle, where its value comes from, and what is wrong with it. Nothing is started for it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pydantic import BaseModel
+
+from codemie_core import options
+from codemie_core.addon import Addon
+from codemie_core.core_addon import BundleSettings
+from codemie_core.errors import SettingsError
+from codemie_core.loading import left_out
+from codemie_core.options import FromProfile, Layers, Setting
+from codemie_core.sources import did_you_mean, is_addon_name, unknown_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A setting's value, as its option holds it, and the source that decided."""
+
+    setting: Setting
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """The settings of the bundle as a whole and of each addon, in the order of codemie.py."""
+
+    addons: tuple[Addon, ...]
+
+    @classmethod
+    def of_bundle(cls) -> Declarations:
+        """Those of the bundle beside us, found as loading finds it: by its top-level name."""
+        return cls(tuple(importlib.import_module("codemie").addons))
+
+    @property
+    def sections(self) -> Mapping[str, type[BaseModel]]:
+        """The models by section; the bundle's own under the empty name."""
+        return {"": BundleSettings, **{addon.name: addon.Settings for addon in self.addons}}
+
+    def settings(self) -> Iterator[Setting]:
+        """All of them."""
+        for section, model in self.sections.items():
+            yield from options.settings_of(section, model)
+
+    def resolve(self, layers: Layers) -> list[Resolved]:
+        """Every setting with the value it would have at a start now, `--set` aside."""
+        return [_resolve(setting, layers) for setting in self.settings()]
+
+    def problems(self, layers: Layers) -> list[str]:
+        """One line for everything that would stop a start."""
+        found = [*layers.problems, *(f"{left.name} cannot be loaded: {left.error}" for left in left_out)]
+        found += unknown_keys(layers, {}, self.addons, BundleSettings)
+        for setting in self.settings():
+            for _, alone in _sources(setting, layers):
+                setting.default(alone)
+                found += alone.problems
+        return found + self._across(layers)
+
+    def _across(self, layers: Layers) -> Iterator[str]:
+        """What can only be seen with all values of a section together."""
+        values = SimpleNamespace(**{found.setting.option: found.value for found in self.resolve(layers)})
+        for section, model in self.sections.items():
+            try:
+                options.read(values, section, model)
+            except SettingsError as problem:
+                yield str(problem)
+        known = [name for name in self.sections if name]
+        for option in ("codemie_enabled", "codemie_disabled"):
+            for name in getattr(values, option):
+                if name not in known and not is_addon_name(name):
+                    yield f"{option}: there is no addon {name!r}{did_you_mean(name, known)}"
+
+
+def _resolve(setting: Setting, layers: Layers) -> Resolved:
+    for source, alone in _sources(setting, layers):
+        value = setting.default(alone)
+        if not alone.problems:
+            return Resolved(setting, value, source)
+    return Resolved(setting, setting.default(Layers({})), "default")
+
+
+def _sources(setting: Setting, layers: Layers) -> Iterator[tuple[str, Layers]]:
+    """The layers that say something about a setting, the strongest first, each on its own."""
+    for variable in setting.variables:
+        if variable in layers.environ:
+            yield f"environment: {variable}", Layers({variable: layers.environ[variable]})
+    section = layers.file.get(setting.section) if setting.section else layers.file
+    if isinstance(section, Mapping) and setting.name in section:
+        yield layers.file_name, Layers({}, layers.file, layers.file_name)
+    marks = [mark for mark in setting.info.metadata if isinstance(mark, FromProfile)]
+    if any(getattr(layers.profile, mark.attribute) not in (None, "") for mark in marks):
+        yield f"CodeMie profile {layers.profile.name}", Layers({}, profile=layers.profile)

@@ -1,0 +1,16 @@
+"""`codemie-proxy demo`: the proxy at work, on this machine alone."""
+
+from __future__ import annotations
+
+import typer
+
+
+def demo() -> None:
+    """Watch the proxy work for ten seconds, with no account and no network.
+
+    Plays a scripted model API and a real proxy: a stream, an overloaded upstream, one that is down, a cut stream,
+    a failing addon.
+    """
+    from codemie_core.demo.story import tell
+
+    raise typer.Exit(tell())

@@ -1,0 +1,230 @@
+"""Each figure: what is run, what is taken from it, and the promise it is held against.
+
+A figure of kind "ratio" is the median over the rounds of target / bare streaming mitmdump within the same round.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.targets import (
+    BARE,
+    BENCH,
+    BUNDLE,
+    INDEXED,
+    LAUNCHER,
+    OBSERVED,
+    PLAIN,
+    ROOT,
+    Proxy,
+    Target,
+    environment,
+    proxies,
+    upstream_process,
+)
+
+LOAD_SECONDS = 300
+SETTLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One line of the table: `measure` of `target`, at most `limit`; without a limit it is for information."""
+
+    text: str
+    target: Target
+    measure: str
+    limit: float | None = None
+    absolute: bool = False
+    unit: str = "x"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A load, the targets that get it in every round, and what is promised."""
+
+    load: tuple[str, ...]
+    warm_up: tuple[str, ...]
+    promises: tuple[Promise, ...]
+
+    def targets(self) -> list[Target]:
+        """Those of the promises, the bare one first, each once."""
+        return list(dict.fromkeys((BARE, *(promise.target for promise in self.promises))))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A promise with what was found. `values` has one entry per round."""
+
+    promise: str
+    target: str
+    value: float
+    unit: str
+    limit: float | None
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        if self.limit is None:
+            return "-"
+        return "kept" if self.value <= self.limit else "MISSED"
+
+
+FIGURES: dict[str, Figure] = {
+    "dispatch": Figure(
+        load=("small", "2000", "16"),
+        warm_up=("small", "320", "16"),
+        promises=(Promise("CPU per small request, dispatch seam alone", INDEXED, "cpu"),),
+    ),
+    "small": Figure(
+        load=("small", "2000", "16"),
+        warm_up=("small", "320", "16"),
+        promises=(
+            Promise("CPU per small request", PLAIN, "cpu", 0.85),
+            Promise("CPU per small request", LAUNCHER, "cpu", 0.70),
+            Promise("CPU per small request", BARE, "cpu", absolute=True, unit="ms"),
+            Promise("CPU per small request", PLAIN, "cpu", absolute=True, unit="ms"),
+            Promise("CPU per small request", LAUNCHER, "cpu", absolute=True, unit="ms"),
+        ),
+    ),
+    "sse": Figure(
+        load=("sse", "50", "100", "20"),
+        warm_up=("sse", "10", "20", "20"),
+        promises=(
+            Promise("CPU per SSE event, nobody observing", PLAIN, "cpu", 1.05),
+            Promise("CPU per SSE event, one observer", OBSERVED, "cpu", 1.15),
+            Promise("CPU per SSE event", LAUNCHER, "cpu"),
+            Promise("CPU per SSE event", BARE, "cpu", absolute=True, unit="ms"),
+            Promise("time to first event", PLAIN, "first_p50", 1.1),
+            Promise("time to first event, upstream's 20 ms not counted", PLAIN, "first_added_p50"),
+            Promise("time to first event", LAUNCHER, "first_p50"),
+            Promise("event delay p50, 50 streams", PLAIN, "p50", 1.1),
+            Promise("event delay p50, 50 streams", LAUNCHER, "p50"),
+            Promise("event delay p50, 50 streams", BARE, "p50", absolute=True, unit="ms"),
+            Promise("event delay p99, 50 streams", PLAIN, "p99", 1.5),
+            Promise("event delay p99, 50 streams", LAUNCHER, "p99"),
+            Promise("event delay p99, 50 streams", BARE, "p99", absolute=True, unit="ms"),
+        ),
+    ),
+    "bulk": Figure(
+        load=("bulk", "100"),
+        warm_up=("bulk", "4"),
+        promises=(
+            Promise("peak memory growth, 100 MB stream", PLAIN, "growth", 10, absolute=True, unit="MB"),
+            Promise("peak memory growth, 100 MB stream", OBSERVED, "growth", 10, absolute=True, unit="MB"),
+            Promise("peak memory growth, 100 MB stream", BARE, "growth", absolute=True, unit="MB"),
+            Promise("CPU per MB", PLAIN, "cpu"),
+            Promise("CPU per MB, one observer", OBSERVED, "cpu"),
+        ),
+    ),
+}
+
+
+def run(figure: Figure, rounds: int, progress: Callable[[str], None]) -> list[Result]:
+    """Measure every target in every round, in rotating order, the others stopped meanwhile."""
+    taken: dict[str, list[dict[str, float]]] = {target.name: [] for target in figure.targets()}
+    names = list(taken)
+    with upstream_process() as upstream, proxies(figure.targets(), upstream) as running:
+        for name in names:
+            measure(running[name], figure.warm_up)
+        for number in range(rounds):
+            shift = number % len(names)
+            for name in names[shift:] + names[:shift]:
+                found = measure(running[name], figure.load)
+                taken[name].append(found)
+                shown = ", ".join(f"{key} {value:.3g}" for key, value in found.items())
+                progress(f"round {number + 1}: {name}: {shown}")
+    return [judge(promise, taken) for promise in figure.promises]
+
+
+def measure(proxy: Proxy, load: tuple[str, ...]) -> dict[str, float]:
+    """One run of the load generator. `cpu` is milliseconds per unit, `growth` MB above the start."""
+    kind, *numbers = load
+    proxy.resume()
+    try:
+        time.sleep(SETTLE_SECONDS)
+        cpu, memory = proxy.cpu(), proxy.memory()
+        with Peak(proxy) as peak, tempfile.TemporaryDirectory() as home:
+            command = (sys.executable, "-m", "bench.load", kind, str(proxy.port), *numbers)
+            finished = subprocess.run(
+                command, env=environment(Path(home)), capture_output=True, text=True, timeout=LOAD_SECONDS
+            )
+        if finished.returncode:
+            raise RuntimeError(f"the load generator failed:\n{finished.stderr}")
+        found: dict[str, float] = json.loads(finished.stdout)
+        found["cpu"] = (proxy.cpu() - cpu) * 1000 / found["units"]
+        found["growth"] = peak.megabytes - memory
+        return found
+    finally:
+        proxy.pause()
+
+
+class Peak:
+    """The highest resident memory seen while inside."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.megabytes = 0.0
+        self._proxy = proxy
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self) -> "Peak":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._over.wait(SAMPLE_SECONDS):
+            self.megabytes = max(self.megabytes, self._proxy.memory())
+
+
+def judge(promise: Promise, taken: dict[str, list[dict[str, float]]]) -> Result:
+    """The median over the rounds, of values or of ratios within a round."""
+    own = [found[promise.measure] for found in taken[promise.target.name]]
+    if not promise.absolute:
+        bare = [found[promise.measure] for found in taken[BARE.name]]
+        own = [value / base for value, base in zip(own, bare, strict=True)]
+    return Result(promise.text, promise.target.name, statistics.median(own), promise.unit, promise.limit, own)
+
+
+def import_time(rounds: int) -> Result:
+    """Seconds to import the bundle, in a Python that already holds all of mitmdump."""
+    code = (
+        "import time, mitmproxy.tools.main, mitmproxy.tools.dump; began = time.perf_counter(); import codemie; "
+        "print(time.perf_counter() - began)"
+    )
+    values = [float(output) for output, _ in _timed((sys.executable, "-c", code), rounds)]
+    limit = 0.5
+    return Result("import of the bundle", BUNDLE.name, statistics.median(values), "s", limit, values)
+
+
+def second_start(rounds: int) -> Result:
+    """Seconds that `./run.sh` needs before it has handed over, with its environment in place."""
+    values = [seconds for _, seconds in _timed((str(ROOT / "run.sh"),), rounds)]
+    return Result("second start of run.sh", "run.sh", statistics.median(values), "s", 0.5, values)
+
+
+def _timed(command: tuple[str, ...], rounds: int) -> Iterable[tuple[str, float]]:
+    with tempfile.TemporaryDirectory() as home:
+        for number in range(rounds + 1):
+            began = time.perf_counter()
+            output = subprocess.run(
+                command, env=environment(Path(home)), cwd=BENCH, check=True, capture_output=True, text=True
+            ).stdout
+            if number:
+                # The first run compiles and fills caches.
+                yield output, time.perf_counter() - began
+
+
+PLAIN_FIGURES: dict[str, Callable[[int], Result]] = {"import": import_time, "second-start": second_start}

@@ -1,0 +1,260 @@
+"""What a reviewer would otherwise have to look for: each rule meets the tree, and samples that break it."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from codemie_core.addon import Addon
+from support import house_rules
+from support.house_rules import Place
+
+ROOT = Path(__file__).resolve().parents[1]
+ADDONS = ROOT / "addons"
+CORE = ADDONS / "codemie_core"
+TESTS = ROOT / "tests"
+
+# The rooms that face mitmproxy; every other module of codemie_core is pure. cli/ starts mitmproxy and shows its state.
+FACING_MITMPROXY = {
+    *("addon.py", "containment.py", "core_addon.py", "exchange.py", "kept_flows.py", "options.py"),
+    *("cli", "seams"),
+}
+# Where somebody looks at a terminal.
+MAY_PRINT = {"cli", "demo"}
+# Source file -> the test that stands in for its mirrored one.
+TESTED_ELSEWHERE: dict[str, str] = {}
+NOT_OURS = (".git", ".venv", ".hypothesis", ".coverage", ".idea", ".vscode", "htmlcov", "dist", "build")
+
+
+def python_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def addon_files() -> list[Path]:
+    return sorted(path for path in ADDONS.glob("*.py") if path.name != "codemie.py")
+
+
+def pure_files() -> list[Path]:
+    return [path for path in python_files(CORE) if path.relative_to(CORE).parts[0] not in FACING_MITMPROXY]
+
+
+def project_files() -> Iterator[Path]:
+    """Every text file somebody wrote: what git would track."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        if any(part.startswith(NOT_OURS) or part.endswith(("cache", "cache__")) for part in parts[:-1]):
+            continue
+        if path.is_file() and not parts[-1].startswith((".venv", ".coverage")) and not is_binary(path):
+            yield path
+
+
+def is_binary(path: Path) -> bool:
+    return b"\0" in path.read_bytes()[:4096]
+
+
+def broken(paths: list[Path] | Iterator[Path], rule: Callable[[str], list[str]]) -> list[str]:
+    return [f"{path.relative_to(ROOT)}: {problem}" for path in paths for problem in rule(path.read_text("utf-8"))]
+
+
+def test_the_tree_is_where_these_rules_look_for_it() -> None:
+    assert addon_files()
+    assert pure_files()
+    assert ROOT / "pyproject.toml" in list(project_files())
+
+
+def test_addons_never_import_each_other() -> None:
+    stems = [path.stem for path in ADDONS.glob("*.py")]
+    assert not broken(addon_files(), lambda text: house_rules.forbidden_imports(text, stems))
+
+
+def test_the_core_never_imports_an_addon() -> None:
+    stems = [path.stem for path in ADDONS.glob("*.py")]
+    assert not broken(python_files(CORE), lambda text: house_rules.forbidden_imports(text, stems))
+
+
+def test_pure_modules_never_import_mitmproxy() -> None:
+    assert not broken(pure_files(), lambda text: house_rules.forbidden_imports(text, ["mitmproxy"]))
+
+
+def test_mitmproxy_internals_are_touched_in_seams_only() -> None:
+    elsewhere = [path for path in python_files(ADDONS) if CORE / "seams" not in path.parents]
+    assert not broken(elsewhere, house_rules.internal_mitmproxy_imports)
+
+
+def test_imports_are_absolute() -> None:
+    assert not broken(python_files(ADDONS), house_rules.relative_imports)
+
+
+@pytest.mark.parametrize("source_root", [ADDONS, TESTS], ids=["addons", "tests"])
+def test_nothing_on_a_source_root_shadows_the_standard_library(source_root: Path) -> None:
+    assert not house_rules.shadowed_modules(path.stem for path in source_root.iterdir())
+
+
+def test_every_source_file_has_its_test_file() -> None:
+    missing = []
+    for path in python_files(ADDONS):
+        source = path.relative_to(ADDONS)
+        test = TESTED_ELSEWHERE.get(source.as_posix()) or house_rules.mirrored_test(source)
+        if house_rules.has_code(path.read_text("utf-8")) and not (TESTS / test).is_file():
+            missing.append(f"{source} needs tests/{test}")
+    assert not missing
+
+
+def test_exceptions_to_the_mirror_name_files_that_exist() -> None:
+    assert not [source for source in TESTED_ELSEWHERE if not (ADDONS / source).is_file()]
+
+
+def test_only_terminal_rooms_print() -> None:
+    quiet = [path for path in python_files(ADDONS) if not MAY_PRINT & set(path.relative_to(ADDONS).parts)]
+    assert not broken(quiet, house_rules.prints)
+
+
+def test_nobody_uses_ctx_log() -> None:
+    assert not broken(python_files(ADDONS), house_rules.ctx_logs)
+
+
+def test_every_ignore_carries_its_reason() -> None:
+    assert not broken([*python_files(ADDONS), *python_files(TESTS)], house_rules.unexplained_ignores)
+
+
+def test_no_file_names_a_machine_or_a_package_index() -> None:
+    assert not broken(project_files(), house_rules.private_places)
+
+
+def test_no_file_is_too_long() -> None:
+    scripts = [ROOT / "run.sh", ROOT / ".ci/run"]
+    assert not broken([*python_files(ADDONS), *python_files(TESTS), *scripts], house_rules.too_long)
+
+
+def test_the_list_of_the_bundle_matches_the_classes() -> None:
+    declared = {}
+    for path in addon_files():
+        for _, cls in inspect.getmembers(importlib.import_module(path.stem), inspect.isclass):
+            if issubclass(cls, Addon) and cls.__module__ == path.stem:
+                declared[path.stem] = (cls.priority, cls.fail)
+    assert declared.keys() == {path.stem for path in addon_files()}
+    assert not house_rules.misplaced(house_rules.places((ADDONS / "codemie.py").read_text("utf-8")), declared)
+
+
+def spelled(sample: str) -> str:
+    """Samples of what no file may hold, in a file that must not hold them."""
+    return sample.replace("+", "")
+
+
+@pytest.mark.parametrize(
+    "rule, bad, good",
+    [
+        (
+            lambda text: house_rules.forbidden_imports(text, ["mitmproxy"]),
+            [
+                "import mitmproxy",
+                "from mitmproxy import http",
+                "from mitmproxy.http import Headers",
+                "def f():\n    import mitmproxy.http as h",
+                "if TYPE_CHECKING:\n    from mitmproxy import http",
+            ],
+            ["import mitmproxyish", "from codemie_core import sse", "from codemie_core import mitmproxy"],
+        ),
+        (
+            lambda text: house_rules.forbidden_imports(text, ["header_injection"]),
+            ["import header_injection", "from header_injection import HeaderInjection"],
+            ["from codemie_core import header_injection", "'import header_injection'"],
+        ),
+        (
+            house_rules.internal_mitmproxy_imports,
+            [
+                "from mitmproxy.proxy.layers import http",
+                "from mitmproxy.proxy import layer",
+                "from mitmproxy import proxy",
+                "import mitmproxy.net.http.http1",
+            ],
+            ["from mitmproxy import ctx, http", "from mitmproxy.proxy.mode_specs import ReverseMode"],
+        ),
+        (house_rules.relative_imports, ["from . import sse", "from .sse import x"], ["from a import b"]),
+        (house_rules.prints, ["print('x')", "def f():\n    print()"], ["console.print('x')", "'print(1)'"]),
+        (
+            house_rules.ctx_logs,
+            ["ctx.log.info('x')", "mitmproxy.ctx.log('x')", "from mitmproxy.ctx import log"],
+            ["logger.info('x')", "math.log(2)"],
+        ),
+        (
+            house_rules.unexplained_ignores,
+            [
+                "x = 1  # noqa",
+                "x = 1  # noqa: E501",
+                "x = 1  # type: ignore",
+                "x = 1  # type: ignore[attr-defined]",
+                "x = 1  # type: ignore[attr-defined]  # noqa: E501",
+            ],
+            [
+                "x = 1  # noqa: E501 - a table reads better in one line",
+                "x = 1  # noqa: B007 (the count is used below)",
+                "x = 1  # type: ignore[attr-defined]  # set by the loader",
+                "x = '# noqa'",
+            ],
+        ),
+        (
+            house_rules.private_places,
+            [
+                spelled(sample)
+                for sample in ("see /ro+ot/x", "'/ho+me/ann/x'", "/Us+ers/ann/x", "https://py+pi.org/simple")
+            ],
+            ["~/.codemie", "/v1/messages", "https://api.anthropic.com", "a/work/b", "/home/"],
+        ),
+        (house_rules.too_long, ["x\n" * 351], ["x\n" * 350]),
+    ],
+    ids=["mitmproxy", "addon", "internals", "relative", "print", "ctx.log", "ignores", "places", "length"],
+)
+def test_each_rule_tells_bad_from_good(rule: Callable[[str], list[str]], bad: list[str], good: list[str]) -> None:
+    assert [sample for sample in bad if not rule(sample)] == []
+    assert [sample for sample in good if rule(sample)] == []
+
+
+def test_shadowing_rule_knows_the_standard_library() -> None:
+    assert house_rules.shadowed_modules(["logging", "header_injection", "types"]) == ["logging", "types"]
+
+
+@pytest.mark.parametrize(
+    "source, test",
+    [
+        ("header_injection.py", "addons/test_header_injection.py"),
+        ("codemie_core/sse.py", "core/test_sse.py"),
+        ("codemie_core/seams/gate.py", "core/seams/test_gate.py"),
+    ],
+)
+def test_mirrored_test_of_a_source_file(source: str, test: str) -> None:
+    assert house_rules.mirrored_test(Path(source)) == Path(test)
+
+
+BUNDLE = """
+addons = load_addons(
+    ("ground_rules", "open"),  #   0  first, because
+    ("who_asks", "closed"),  #  10  then
+)
+"""
+
+
+@pytest.mark.parametrize(
+    "bundle, problem",
+    [
+        (BUNDLE, None),
+        (BUNDLE.replace("#  10  then", "#  11  then"), "who_asks has priority 10, the comment says 11"),
+        (BUNDLE.replace("  #  10  then", ""), "who_asks has no comment"),
+        (BUNDLE.replace("  then", ""), "who_asks has no comment"),
+        (BUNDLE.replace('"closed"', '"open"'), "who_asks fails closed, the list says open"),
+        (BUNDLE.replace("who_asks", "who_else"), "who_asks is not listed"),
+        (BUNDLE.replace("who_asks", "who_else"), "who_else is listed, but there is no such addon"),
+    ],
+)
+def test_bundle_rule_tells_bad_from_good(bundle: str, problem: str | None) -> None:
+    declared = {"ground_rules": (0, "open"), "who_asks": (10, "closed")}
+    problems = house_rules.misplaced(house_rules.places(bundle), declared)
+    assert problem in " / ".join(problems) if problem else problems == []
+
+
+def test_bundle_rule_wants_ascending_priorities() -> None:
+    listed = [Place("who_asks", "closed", 10), Place("ground_rules", "open", 0)]
+    declared = {"ground_rules": (0, "open"), "who_asks": (10, "closed")}
+    assert house_rules.misplaced(listed, declared) == ["the priorities do not ascend: [10, 0]"]
