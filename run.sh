@@ -248,8 +248,8 @@ explain_failure() {
         hint="The HTTP proxy refused: check HTTPS_PROXY and NO_PROXY, or set PIP_PROXY."
     elif said 'name resolution|Name or service not known|nodename nor servname|dns error|unreachable|NewConnectionError|Connection refused|timed out'; then
         hint="No way to the package index: offline? Set HTTPS_PROXY, PIP_INDEX_URL (a mirror) or PIP_FIND_LINKS with PIP_NO_INDEX=1 (a folder of wheels)."
-    elif said 'No matching distribution|no version of|unsatisfiable|No solution found'; then
-        hint="The package index lacks a version of constraints.txt: an old mirror, or a Python it has no packages for (set CODEMIE_PYTHON to a 3.12 or 3.13)."
+    elif said 'No matching distribution|ResolutionImpossible|no version of|unsatisfiable|No solution found'; then
+        hint="The package index lacks a version of constraints.txt: unreachable, an old mirror, or a Python it has no packages for (set CODEMIE_PYTHON to a 3.12 or 3.13)."
     elif said 'No space left'; then
         hint="The disk is full: make room, or set CODEMIE_VENV and TMPDIR to a bigger one."
     fi

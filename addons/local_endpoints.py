@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from mitmproxy import ctx, http
+from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ReverseMode
 from pydantic import Field
 
@@ -46,6 +47,11 @@ class LocalEndpoints(Addon, priority=5):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._telemetry = telemetry_paths([])
+
+    def load(self, loader: Loader) -> None:
+        """Let an answer given here need no upstream, also where this addon is loaded alone."""
+        # Under eager connections mitmproxy hangs up on the client when the upstream is down, before any hook runs.
+        ctx.options.update(connection_strategy="lazy")
 
     def configure(self, updated: set[str]) -> None:
         """Agents may have the target's path in their base URL, then it stands before these paths too."""

@@ -58,6 +58,11 @@ class Status:
     """How often each hook raised."""
 
     @property
+    def at_work(self) -> bool:
+        """Does it get to see events?"""
+        return self.enabled and not self.failed
+
+    @property
     def state(self) -> State:
         """One word for all of it."""
         if self.failed:
@@ -127,7 +132,7 @@ class Addon:
             self._begin() if on else self._end()
 
     def _begin(self) -> None:
-        if not self.status.started and self.status.enabled and not self.status.failed:
+        if not self.status.started and self.status.at_work:
             self.status.started = True
             self._run("start", self.start)
 
@@ -184,17 +189,24 @@ def contained(hook: str, handler: Callable[..., Any]) -> Callable[..., Any]:
     if hook == "configure":
         passing += (exceptions.OptionsError,)
 
+    def close(self: Addon, args: tuple[Any, ...]) -> None:
+        if self.fail == "closed" and hook in REQUEST_SIDE:
+            answer_closed(self.name, *args)
+
     def trouble(self: Addon, error: Exception, args: tuple[Any, ...]) -> None:
-        flow = args[0] if args and isinstance(args[0], http.HTTPFlow) else None
-        note(self, hook, error, flow)
-        if self.fail == "closed" and hook in REQUEST_SIDE and flow is not None:
-            answer_closed(self.name, hook, flow, *args[1:])
+        note(self, hook, error, args[0] if args and isinstance(args[0], http.HTTPFlow) else None)
+        close(self, args)
+
+    def wanted(self: Addon, args: tuple[Any, ...]) -> bool:
+        if self.status.failed and hook not in _LIFECYCLE:
+            close(self, args)
+        return self.status.at_work or hook in _LIFECYCLE
 
     if inspect.iscoroutinefunction(handler):
 
         @functools.wraps(handler)
         async def guarded_async(self: Addon, *args: Any) -> None:
-            if self.status.enabled or hook in _LIFECYCLE:
+            if wanted(self, args):
                 try:
                     await handler(self, *args)
                 except passing:
@@ -206,7 +218,7 @@ def contained(hook: str, handler: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(handler)
     def guarded(self: Addon, *args: Any) -> None:
-        if self.status.enabled or hook in _LIFECYCLE:
+        if wanted(self, args):
             try:
                 handler(self, *args)
             except passing:
@@ -256,7 +268,13 @@ def _load(self: Addon, loader: Loader) -> None:
     from codemie_core.core_addon import ensure_core
 
     core = ensure_core(self)
-    options.declare(loader, self.name, self.Settings, core.layers)
+    try:
+        options.declare(loader, self.name, self.Settings, core.layers)
+    except Exception as error:
+        # Raised here it would take every addon of the script with it.
+        self.status.failed = True
+        note(self, "load", error)
+        return
     core.layers.problems.extend(options.apply_deferred(ctx.options, self.name, self.Settings))
 
 
@@ -265,6 +283,8 @@ def _configure(self: Addon, updated: set[str]) -> None:
 
     core = ensure_core(self)
     core.configure_first(updated)
+    if self.status.failed:
+        return
     prefix = f"{options.PREFIX}{self.name}_"
     if not any(name.startswith(prefix) for name in updated) and hasattr(self, "settings"):
         return
@@ -275,6 +295,8 @@ def _configure(self: Addon, updated: set[str]) -> None:
     except SettingsError as problem:
         self.settings = before if before is not None else self.Settings()
         report(self, str(problem))
+    except Exception as error:
+        note(self, "configure", error)
 
 
 def _running(self: Addon) -> None:

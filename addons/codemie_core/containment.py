@@ -72,7 +72,7 @@ def _scrubbed(words: str, flow: http.HTTPFlow | None) -> str:
     return redact_text(words)[:500]
 
 
-def answer_closed(addon: str, hook: str, flow: http.HTTPFlow, attempt: Attempt | None = None) -> None:
+def answer_closed(addon: str, flow: http.HTTPFlow, attempt: Attempt | None = None) -> None:
     """The addon fails closed: this flow ends here, with an error the agent can read."""
     exchange = exchange_of(flow)
     problem = Problem(

@@ -28,7 +28,7 @@ from codemie_core.running import RunningProxy, remove_entry, this_process, write
 from codemie_core.scope import MODEL_API_HOSTS, host_matches, validate_hosts
 from codemie_core.seams import dispatch
 from codemie_core.seams.attempt_hooks import UpstreamFailedHook, UpstreamResponseHook
-from codemie_core.sources import did_you_mean, is_addon_name, read_layers, unknown_keys
+from codemie_core.sources import did_you_mean, from_mitmproxy_file, is_addon_name, read_layers, unknown_keys
 from codemie_core.tap import Tap
 
 logger = logging.getLogger(__name__)
@@ -75,11 +75,15 @@ class CoreAddon:
         self.attempts = 0
         self.retries = 0
         self._configured = False
+        self._failed_observers: set[str] = set()
 
     def load(self, loader: Loader) -> None:
         """Read the configuration sources, before any addon declares its options."""
         self.places = Places.from_env(os.environ)
         self.layers = read_layers(self.places, os.environ, ctx.options.deferred)
+        for option in from_mitmproxy_file(ctx.options.deferred):
+            fix = f"move it to {self.places.config}"
+            logger.warning("%s is set in mitmproxy's config.yaml, which overrules --set; %s", option, fix)
         options.declare(loader, "", BundleSettings, self.layers)
         self.layers.problems.extend(options.apply_deferred(ctx.options, "", BundleSettings))
         dispatch.install(ctx.master.addons)
@@ -87,6 +91,8 @@ class CoreAddon:
     def adopt(self, addon: Addon) -> None:
         """An addon of the bundle has loaded. A reloaded one takes the place of its former self."""
         self.addons_in_order = [a for a in self.addons_in_order if a.name != addon.name] + [addon]
+        # The options of the first addon configure the core before the later ones have loaded.
+        addon.status.enabled = _wanted(addon, self.settings)
 
     def configure_first(self, updated: set[str]) -> None:
         """mitmproxy configures the addons of a script, not the addon that one of them added."""
@@ -213,15 +219,23 @@ class CoreAddon:
             response.stream = True
 
     def _observer_failed(self, exchange: Exchange, observer: object, error: Exception) -> None:
+        owner = self._owner_of(observer)
+        if owner is not None:
+            note(owner, "chunk observer", error)
+            return
+        name = getattr(observer, "__qualname__", type(observer).__qualname__)
+        if name not in self._failed_observers:
+            self._failed_observers.add(name)
+            words = "The chunk observer %s failed with %s in request %s and was dropped. It is reported only once."
+            logger.error(words, name, type(error).__name__, exchange.request_id)
+
+    def _owner_of(self, observer: object) -> Addon | None:
+        """The addon whose method or whose file's function this is."""
         owner = getattr(observer, "__self__", None)
         if isinstance(owner, Addon):
-            note(owner, "chunk observer", error)
-        else:
-            logger.error(
-                "A chunk observer failed with %s and was dropped (request %s)",
-                type(error).__name__,
-                exchange.request_id,
-            )
+            return owner
+        stem = getattr(observer, "__module__", "").rpartition(".")[2]
+        return next((addon for addon in self.addons_in_order if addon.name == stem), None)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """The response has gone out whole."""
@@ -237,8 +251,7 @@ class CoreAddon:
         """It broke off. A client that hangs up fires only this."""
         exchange = BOOK.of(flow)
         message = flow.error.msg if flow.error else ""
-        left = message.lower().startswith(("client disconnected", "stream reset by client", "peer closed"))
-        await self._close(exchange, Terminal.CLIENT_CANCELLED if left else Terminal.UPSTREAM_ERROR, message)
+        await self._close(exchange, _ending(exchange, message), message)
         self._trim()
 
     async def websocket_end(self, flow: http.HTTPFlow) -> None:
@@ -273,6 +286,15 @@ class CoreAddon:
         for addon in reversed(self.addons_in_order):
             await addon.finish(within=STOP_BOUND)
         remove_entry(self.places, RUN_ID)
+
+
+def _ending(exchange: Exchange, message: str) -> Terminal:
+    """How an exchange ended that mitmproxy reports as an error, where the attempt machine has not said so already."""
+    if message.lower().startswith(("client disconnected", "stream reset by client", "peer closed")):
+        return Terminal.CLIENT_CANCELLED
+    # Without an attempt nobody was asked: mitmproxy itself found the request malformed.
+    refused = exchange.plan is not None and not exchange.attempts
+    return Terminal.REFUSED if refused else Terminal.UPSTREAM_ERROR
 
 
 def is_local(host: str) -> bool:

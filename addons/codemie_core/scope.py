@@ -22,7 +22,6 @@ MODEL_API_HOSTS: tuple[str, ...] = (
     "*.services.ai.azure.com",
     "openrouter.ai",
     "opencode.ai",
-    "api.githubcopilot.com",
     "*.githubcopilot.com",
     "api.moonshot.ai",
     "api.moonshot.cn",

@@ -53,6 +53,11 @@ def _early(deferred: Mapping[str, Any], environ: Mapping[str, str], name: str) -
     return str(value) if value else environ.get(f"{PREFIX}{name}".upper(), "")
 
 
+def from_mitmproxy_file(deferred: Mapping[str, Any]) -> list[str]:
+    """Our options that mitmproxy's config.yaml sets: unlike those of `--set` their values are converted already."""
+    return sorted(name for name, value in deferred.items() if name.startswith(PREFIX) and not hasattr(value, "val"))
+
+
 def unknown_keys(
     layers: Layers, deferred: Mapping[str, Any], addons: Iterable[Configurable], bundle: type[BaseModel]
 ) -> list[str]:

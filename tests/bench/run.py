@@ -10,21 +10,24 @@ import json
 import os
 import platform
 import sys
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 from mitmproxy import version
 
 from bench.figures import FIGURES, PLAIN_FIGURES, Result, run
+from bench.targets import ROOT
 
 
 def main() -> int:
     """Run the figures asked for; 0 when every promise is kept."""
-    names = [*FIGURES, *PLAIN_FIGURES]
+    names = [*PLAIN_FIGURES, *FIGURES]
     parser = argparse.ArgumentParser(prog="./run.sh bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--figure", action="append", choices=names, help="only this one (may be repeated)")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
-    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the results go")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json", help="where results go")
     arguments = parser.parse_args()
 
     results: list[Result] = []
@@ -35,6 +38,7 @@ def main() -> int:
         else:
             results.append(PLAIN_FIGURES[name](arguments.rounds))
     print(table(results))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(report(results, arguments.rounds), indent=2) + "\n")
     return 1 if any(result.verdict == "MISSED" for result in results) else 0
 
@@ -54,6 +58,7 @@ def report(results: list[Result], rounds: int) -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "mitmproxy": version.VERSION,
+        "uvloop": metadata.version("uvloop") if find_spec("uvloop") else None,
         "cores": psutil.cpu_count(),
         "load": os.getloadavg(),
         "rounds": rounds,

@@ -1,7 +1,7 @@
 from typing import Annotated, Any, Optional
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
@@ -90,6 +90,7 @@ def test_durations_are_printed_in_their_largest_whole_unit(seconds: float, writt
     assert format_duration(seconds) == written
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=1e-9, max_value=1e9))
 def test_a_printed_duration_reads_back_exactly(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
@@ -121,6 +122,7 @@ def test_what_is_no_size_is_refused_with_the_accepted_forms(written: Any) -> Non
         parse_size(written)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=2**60))
 def test_a_printed_size_reads_back_exactly(size: int) -> None:
     assert parse_size(format_size(size)) == size

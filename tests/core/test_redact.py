@@ -3,7 +3,7 @@ import pickle
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codemie_core.redact import REDACTED, SECRET_HEADERS, RedactedHeaders, is_secret_name, redact_text, redact_url
@@ -211,12 +211,14 @@ def test_what_stands_around_a_secret_is_kept() -> None:
     assert redact_text(text) == "{'cookie': [redacted], 'accept': '*/*'} Bearer [redacted], refused"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_can_be_redacted(text: str) -> None:
     redact_text(text)
     redact_url(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_a_bearer_token_is_found_in_any_surroundings(before: str, after: str) -> None:
     assert PLANTED not in redact_text(f"{before} Bearer sk-{PLANTED} {after}")

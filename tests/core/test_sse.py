@@ -2,7 +2,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codemie_core.sse import SseEvent, SseParser
@@ -121,6 +121,7 @@ LINES = st.sampled_from(
 GARBAGE = st.lists(LINES | st.binary(max_size=4)).map(b"".join)
 
 
+@settings(deadline=None)
 @given(GARBAGE, st.lists(st.integers(0, 200)), st.sampled_from([1, 8, 16, 40, 1024]))
 def test_garbage_never_raises_and_means_the_same_however_it_is_split(
     stream: bytes, cuts: list[int], max_event: int

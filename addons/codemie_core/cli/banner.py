@@ -9,7 +9,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from codemie_core import __version__
 
-_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - not bound to, only translated
+_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
 def text(master: Master, loop: str) -> str:

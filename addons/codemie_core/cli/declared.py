@@ -61,7 +61,7 @@ class Declarations:
             for _, alone in _sources(setting, layers):
                 setting.default(alone)
                 found += alone.problems
-        return found + self._across(layers)
+        return [*found, *self._across(layers)]
 
     def _across(self, layers: Layers) -> Iterator[str]:
         """What can only be seen with all values of a section together."""

@@ -45,8 +45,8 @@ WAKING_OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Addons and the options without which they do nothing.
 
-Left in although mitmproxy's defaults are in force: `block` and `updatealtsvc` act by default; `disableh2c` has no option;
-`browser` closes in `done` what its command opened; `clientplayback` has no flow hook and a `done` that is async, which
+Left in although mitmproxy's defaults are in force: `block` and `updatealtsvc` act by default; `disableh2c` has no
+option; `browser` closes in `done` what its command opened; `clientplayback` has no flow hook and an async `done`, which
 `AddonManager.remove` cannot call; `core`, `errorcheck`, `nextlayer`, `proxyserver`, `scriptloader` and `tlsconfig` are
 the proxy itself.
 """
@@ -66,8 +66,12 @@ class Launcher(dump.DumpMaster):
 
     async def run(self) -> None:
         """Check that the port is free, which mitmproxy would tell in four lines, then serve."""
-        for spec in self.options.mode:
-            require_free(ProxyMode.parse(spec), self.options)
+        try:
+            for spec in self.options.mode:
+                require_free(ProxyMode.parse(spec), self.options)
+        except SettingsError:
+            await self.done()  # Else the scripts would still load before the loop ends.
+            raise
         await super().run()
 
     async def running(self) -> None:

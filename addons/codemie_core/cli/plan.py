@@ -53,9 +53,7 @@ def _without_target(passed_on: Sequence[str], environ: Mapping[str, str]) -> Pla
     )
 
 
-def arguments(
-    plan: Plan, port: int | None, listen_host: str, quiet: bool, passed_on: Sequence[str]
-) -> list[str]:
+def arguments(plan: Plan, port: int | None, listen_host: str, quiet: bool, passed_on: Sequence[str]) -> list[str]:
     """The command line for mitmdump's own parser; what the user passes on comes last and wins."""
     made = ["-s", bundle_file()]
     if "listen_host" not in set_options(passed_on):  # Given as --set it would lose against our flag.

@@ -52,7 +52,7 @@ def _health(address: str) -> dict[str, Any] | None:
     import json
 
     host, _, port = address.rpartition(":")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - asked, not bound to
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     connection = http.client.HTTPConnection(host, int(port), timeout=HEALTH_SECONDS)
     try:
         connection.request("GET", "/health")
