@@ -104,6 +104,8 @@ class Addon:
         cls.name = name or cls.__module__.rpartition(".")[2]
         for hook, handler in list(vars(cls).items()):
             if hook in HOOKS and callable(handler):
+                if hook in ("load", "configure") and inspect.iscoroutinefunction(handler):
+                    raise TypeError(f"{cls.name}: mitmproxy calls {hook} synchronously; it cannot be async")
                 setattr(cls, hook, contained(hook, handler))
         for hook, base in _LIFECYCLE.items():
             setattr(cls, hook, _chained(base, contained(hook, vars(cls)[hook])) if hook in vars(cls) else base)

@@ -106,7 +106,8 @@ class CoreAddon:
             return
         try:
             settings = options.read(ctx.options, "", BundleSettings)
-            self._check_names(settings)
+            if self.running_since:
+                self._check_names(settings)
         except SettingsError as problem:
             if self.running_since:
                 raise exceptions.OptionsError(str(problem)) from None
@@ -128,7 +129,7 @@ class CoreAddon:
         known = {addon.name: addon for addon in self.addons_in_order}
         for option, names in (("codemie_enabled", settings.enabled), ("codemie_disabled", settings.disabled)):
             for name in names:
-                if known and name not in known and not is_addon_name(name):
+                if name not in known and not is_addon_name(name):
                     raise SettingsError(f"{option}: there is no addon {name!r}{did_you_mean(name, known)}")
         if self.running_since:
             for addon in self.addons_in_order:
@@ -145,7 +146,10 @@ class CoreAddon:
 
     def running(self) -> None:
         """All is up: report what is wrong with the configuration, enter the register."""
-        self._switch()
+        try:
+            self._check_names(self.settings)
+        except SettingsError as problem:
+            self.layers.problems.append(str(problem))
         self.layers.problems.extend(
             unknown_keys(self.layers, ctx.options.deferred, self.addons_in_order, BundleSettings)
         )

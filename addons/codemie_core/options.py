@@ -59,6 +59,7 @@ class Setting:
     """The addon's stem; empty for the settings of the bundle itself."""
     name: str
     info: FieldInfo
+    model: type[BaseModel] = field(repr=False)
 
     @property
     def option(self) -> str:
@@ -110,9 +111,9 @@ class Setting:
         for source, raw in self._sources(layers):
             try:
                 value = coerce_env(raw, self.typespec, source) if source in self.variables else raw
-                self._adapter().validate_python(value)
-            except (SettingsError, ValueError) as problem:
-                layers.problems.append(f"{source}: {_reason(problem)}")
+                self._check(value)
+            except SettingsError as problem:
+                layers.problems.append(f"{source}: {problem}")
             else:
                 return self.text(value)
         return self.text(self.info.get_default(call_default_factory=True))
@@ -131,6 +132,15 @@ class Setting:
         if self.optional:
             annotation = next(member for member in get_args(annotation) if member is not types.NoneType)
         return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+
+    def _check(self, value: Any) -> None:
+        """SettingsError when the model refuses this value, its own validators included."""
+        try:
+            self.model.model_validate({self.name: value})
+        except ValidationError as error:
+            own = [_words(found) for found in error.errors() if found["loc"][:1] == (self.name,)]
+            if own:
+                raise SettingsError("; ".join(own)) from None
 
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(Annotated[self.info.annotation, self.info])  # type: ignore[arg-type] # a type made at run time
@@ -151,7 +161,7 @@ class Setting:
 
 def settings_of(section: str, model: type[BaseModel]) -> list[Setting]:
     """The settings a model declares."""
-    return [Setting(section, name, info) for name, info in model.model_fields.items()]
+    return [Setting(section, name, info, model) for name, info in model.model_fields.items()]
 
 
 def declare(loader: Loader, section: str, model: type[BaseModel], layers: Layers) -> None:
@@ -192,12 +202,6 @@ def read[M: BaseModel](options: Any, section: str, model: type[M]) -> M:
             f"{by_name.get(str(e['loc'][0]), section) if e['loc'] else section}: {_words(e)}" for e in error.errors()
         ]
         raise SettingsError("; ".join(lines)) from None
-
-
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, ValidationError):
-        return "; ".join(_words(error) for error in problem.errors())
-    return str(problem)
 
 
 def _words(error: Any) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from codemie_core.durations import text_option_of
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -15,8 +17,7 @@ def config_schema(sections: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     definitions: dict[str, Any] = {}
     for section, model in sections.items():
-        place = f"#/properties/{section}/$defs" if section else "#/$defs"
-        schema = model.model_json_schema(ref_template=place + "/{model}")
+        schema = _of_model(model, f"#/properties/{section}/$defs" if section else "#/$defs")
         if section:
             # The class is called Settings in every addon, and its docstring is for those who read the code.
             properties[section] = {key: value for key, value in schema.items() if key not in ("title", "description")}
@@ -33,3 +34,14 @@ def config_schema(sections: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {**found, "$defs": definitions} if definitions else found
+
+
+def _of_model(model: type[BaseModel], definitions: str) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template=definitions + "/{model}")
+    for name, info in model.model_fields.items():
+        marker = text_option_of(info)
+        written = schema["properties"][name]
+        # pydantic gives the default as the number it is in memory, beside the type of the text it is in the file.
+        if marker and written.get("default") is not None:
+            written["default"] = marker.format(info.get_default(call_default_factory=True))
+    return schema

@@ -28,29 +28,38 @@ class Configurable(Protocol):
 def read_layers(places: Places, environ: Mapping[str, str], deferred: Mapping[str, Any]) -> Layers:
     """Read codemie.yaml and the CodeMie profile. A file that cannot be used is a problem, not an exception."""
     problems: list[str] = []
-    named = _early(deferred, environ, "config")
+    source, named = _early(deferred, environ, "config")
     path = Path(named).expanduser() if named else places.config
     file: dict[str, Any] = {}
     profile = Profile()
     try:
         file = load_config_file(path, required=bool(named))
     except SettingsError as problem:
-        problems.append(str(problem))
-    wanted = _early(deferred, environ, "profile") or str(file.get("profile", ""))
+        problems.append(f"{source}{problem}")
+    source, wanted = _early(deferred, environ, "profile")
+    if not wanted and isinstance(file.get("profile"), str):
+        source, wanted = f"{path}: profile: ", file["profile"]
     try:
         profile = load_profile(places, environ, wanted or None)
     except SettingsError as problem:
-        problems.append(str(problem))
+        problems.append(f"{source}{problem}")
     return Layers(environ, file, str(path), profile, problems)
 
 
-def _early(deferred: Mapping[str, Any], environ: Mapping[str, str], name: str) -> str:
-    """An option that must be known before options exist: from `--set`, else from the environment."""
-    value = deferred.get(f"{PREFIX}{name}")
+def _early(deferred: Mapping[str, Any], environ: Mapping[str, str], name: str) -> tuple[str, str]:
+    """An option that must be known before options exist, from `--set`, else from the environment.
+
+    ("CODEMIE_CONFIG: ", its value), or two empty texts.
+    """
+    option = f"{PREFIX}{name}"
+    value = deferred.get(option)
     value = getattr(value, "val", value)
     if isinstance(value, list):
         value = value[-1] if value else None
-    return str(value) if value else environ.get(f"{PREFIX}{name}".upper(), "")
+    if value:
+        return f"{option}: ", str(value)
+    text = environ.get(option.upper(), "")
+    return (f"{option.upper()}: ", text) if text else ("", "")
 
 
 def from_mitmproxy_file(deferred: Mapping[str, Any]) -> list[str]:

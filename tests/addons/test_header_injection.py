@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy import exceptions, hooks, http
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.test import taddons, tflow, tutils
+
 from codemie_core import __version__
 from codemie_core.core_addon import core_of
 from codemie_core.exchange import exchange_of
 from codemie_core.workspace import Workspace
 from header_injection import HeaderInjection, header_value, profile_hosts
-from mitmproxy import exceptions, hooks, http
-from mitmproxy.proxy.mode_specs import ProxyMode
-from mitmproxy.test import taddons, tflow, tutils
 
 CLAUDE = {"user-agent": "claude-cli/2.1.0 (external, cli)"}
 CODEX = {"user-agent": "codex_cli_rs/0.169.0"}
@@ -74,14 +75,11 @@ def request(
 
 
 async def passed(tctx: taddons.context, flow: http.HTTPFlow) -> dict[str, str]:
-    """The X-CodeMie headers of the request after both hooks."""
-    await tctx.master.addons.trigger_event(hooks_of("requestheaders", flow))
-    await tctx.master.addons.trigger_event(hooks_of("request", flow))
+    """The X-CodeMie headers of the request after both hooks of this addon alone."""
+    addon = tctx.master.addons.get("header_injection")
+    for hook in "requestheaders", "request":
+        await tctx.master.addons.invoke_addon(addon, hooks.all_hooks[hook](flow))
     return ours(flow)
-
-
-def hooks_of(name: str, flow: http.HTTPFlow) -> hooks.Hook:
-    return hooks.all_hooks[name](flow)
 
 
 def ours(flow: http.HTTPFlow) -> dict[str, str]:
@@ -218,8 +216,7 @@ async def test_a_conversation_named_only_in_the_body_keeps_its_session_id() -> N
     one, other = str(uuid.uuid4()), str(uuid.uuid4())
     async with running(HeaderInjection(found)) as tctx:
         ids = [
-            (await passed(tctx, request(body=body(session))))["X-CodeMie-Session-ID"]
-            for session in (one, one, other)
+            (await passed(tctx, request(body=body(session))))["X-CodeMie-Session-ID"] for session in (one, one, other)
         ]
     assert ids[0] == ids[1] != ids[2]
 
@@ -232,7 +229,7 @@ FORGED = ["X-CodeMie-Project", "x-codemie-session-id", "X-CODEMIE-ANYTHING", "X_
 async def test_forged_headers_are_gone_before_any_later_addon_sees_them(name: str, host: str) -> None:
     async with running(HeaderInjection(found)) as tctx:
         flow = request({name: "forged", "x-codemie": "not ours", **CLAUDE}, host=host)
-        await tctx.master.addons.trigger_event(hooks_of("requestheaders", flow))
+        await tctx.master.addons.trigger_event(hooks.all_hooks["requestheaders"](flow))
     assert ours(flow) == {"x-codemie": "not ours"}
 
 
@@ -242,9 +239,11 @@ async def test_forged_headers_are_dropped_where_none_of_ours_are_sent() -> None:
         assert await passed(tctx, flow) == {}
 
 
-async def test_traffic_out_of_scope_is_not_touched() -> None:
+@pytest.mark.parametrize("host", ["example.org", "codemie.lab.epam.com"])
+async def test_traffic_out_of_scope_is_not_touched(host: str) -> None:
     async with running(HeaderInjection(found)) as tctx:
-        flow = request({"X-CodeMie-Project": "theirs"}, host="example.org", mode="regular")
+        tctx.configure(tctx.master.addons.get("codemie_core"), codemie_hosts=["api.anthropic.com"])
+        flow = request({"X-CodeMie-Project": "theirs"}, host=host, mode="regular")
         assert await passed(tctx, flow) == {"X-CodeMie-Project": "theirs"}
 
 
@@ -267,13 +266,9 @@ async def test_in_regular_mode_only_codemies_hosts_get_them(
     hosts = ["codemie.lab.epam.com", "*.codemie.lab.epam.com", "labels.example.org"]
     options = {"codemie_header_injection_hosts": hosts}
     async with running(HeaderInjection(found), **options) as tctx:
-        tctx.configure(core_of_(tctx), codemie_hosts=[host])
+        tctx.configure(tctx.master.addons.get("codemie_core"), codemie_hosts=[host])
         headers = await passed(tctx, request(host=host, port=port, mode="regular"))
     assert bool(headers) is sent
-
-
-def core_of_(tctx: taddons.context) -> Any:
-    return tctx.master.addons.get("codemie_core")
 
 
 async def test_the_base_url_of_another_provider_is_not_codemies(codemie_home: Path) -> None:

@@ -1,13 +1,14 @@
 """The proxies that are measured, each a process of its own, and the upstream they all speak to."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,70 +53,61 @@ LAUNCHER = Target(
 
 
 class Proxy:
-    """A running target. Time and memory are those of its whole process tree."""
+    """A running target; time and memory are those of its one process."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.port = port
         self._process = process
+        self._seen = psutil.Process(process.pid)
         self._log = log
-        self._tree = [psutil.Process(process.pid)]
 
     def cpu(self) -> float:
         """Seconds of CPU so far."""
-        times = [process.cpu_times() for process in self._tree]
-        return sum(spent.user + spent.system for spent in times)
+        times = self._seen.cpu_times()
+        return float(times.user + times.system)
 
     def memory(self) -> float:
         """Resident MB now."""
-        return float(sum(process.memory_info().rss for process in self._tree)) / 1e6
+        return float(self._seen.memory_info().rss) / 1e6
 
     def pause(self) -> None:
-        for process in self._tree:
-            process.suspend()
+        self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        for process in self._tree:
-            process.resume()
+        self._process.send_signal(signal.SIGCONT)
 
     def wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    # Looked up once: asking for children reads every process of the machine.
-                    self._tree += self._tree[0].children(recursive=True)
                     return
             time.sleep(0.05)
         raise RuntimeError(f"the proxy did not start:\n{self._log.read_text()}")
 
     def stop(self) -> None:
-        if self._process.poll() is not None:
-            return
         self.resume()
         self._process.terminate()
-        _, alive = psutil.wait_procs(self._tree, timeout=10)
-        for process in alive:
-            process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 @contextmanager
 def proxies(targets: list[Target], upstream: int) -> Iterator[dict[str, Proxy]]:
     """Every target started and paused, in a home of its own."""
-    running: dict[str, Proxy] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            for number, target in enumerate(targets):
-                home = Path(folder) / str(number)
-                home.mkdir()
-                proxy = _start(target, upstream, home)
-                running[target.name] = proxy
-                proxy.wait_until_it_listens()
-                proxy.pause()
-            yield running
-        finally:
-            for proxy in running.values():
-                proxy.stop()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        running: dict[str, Proxy] = {}
+        for number, target in enumerate(targets):
+            home = Path(folder) / str(number)
+            home.mkdir()
+            proxy = running[target.name] = _start(target, upstream, home)
+            stack.callback(proxy.stop)
+            proxy.wait_until_it_listens()
+            proxy.pause()
+        yield running
 
 
 def _start(target: Target, upstream: int, home: Path) -> Proxy:

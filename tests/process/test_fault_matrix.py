@@ -13,7 +13,9 @@ import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,16 +90,14 @@ def ca() -> trustme.CA:
 WIRES = ("h1-h1", "h2-h1", "h2-h2")
 
 
-@pytest.fixture(scope="module", params=WIRES)
-def wire(request: pytest.FixtureRequest, ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    home = tmp_path_factory.mktemp("home")
+@contextmanager
+def wire_of(name: str, ca: trustme.CA, home: Path) -> Iterator[Wire]:
     record = home / "exchanges.jsonl"
-    upstream_tls = None
-    options: dict[str, object] = dict(OPTIONS)
     ca_file = home / "upstream-ca.pem"
     ca.cert_pem.write_to_path(str(ca_file))
-    options["codemie_upstream_attempts_ca_file"] = ca_file
-    if request.param == "h2-h2":
+    options = {**OPTIONS, "codemie_upstream_attempts_ca_file": ca_file}
+    upstream_tls = None
+    if name == "h2-h2":
         upstream_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         ca.issue_cert("localhost", "127.0.0.1").configure_cert(upstream_tls)
     with UpstreamThread(tls=upstream_tls) as thread:
@@ -106,10 +106,22 @@ def wire(request: pytest.FixtureRequest, ca: trustme.CA, tmp_path_factory: pytes
         mode = ("--mode", f"reverse:{target}")
         with shared_proxy(home, *mode, scripts=scripts, options=options, env=recorder.env(record)) as proxy:
             client_tls = None
-            if request.param.startswith("h2"):
+            if name.startswith("h2"):
                 client_tls = ssl.create_default_context(cafile=str(proxy.confdir / "mitmproxy-ca-cert.pem"))
                 client_tls.set_alpn_protocols(["h2"])
-            yield Wire(request.param, proxy, thread, record, client_tls)
+            yield Wire(name, proxy, thread, record, client_tls)
+
+
+@pytest.fixture(scope="module")
+def wires(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Wire]]:
+    """Each wire is built once; a parametrized fixture would be built anew for every case."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(wire_of(name, ca, tmp_path_factory.mktemp("home"))))
+
+
+@pytest.fixture(params=WIRES)
+def wire(request: pytest.FixtureRequest, wires: Callable[[str], Wire]) -> Wire:
+    return wires(request.param)
 
 
 @pytest.fixture

@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import anthropic
-import brotli
+import brotli  # type: ignore[import-untyped]  # ships no type information
 import httpx
 import openai
 import pytest
 import zstandard
+from anthropic.types import MessageParam, RawContentBlockDeltaEvent, TextDelta
+from openai.types.chat import ChatCompletionMessageParam
+
 from codemie_core.demo.absent import closed_port
 from codemie_core.demo.encoding import encoder
 from codemie_core.demo.frames import sse
 from codemie_core.demo.gate import Gate
 from codemie_core.demo.script import Step
 from codemie_core.demo.upstream import Upstream
-
 from support import onlooker
 from support.proxy import BUNDLE, Mitmproxy, reverse
 from support.raw_client import RawClient, raw_client
@@ -25,7 +27,8 @@ from support.shared import shared_proxy
 
 EVENTS = [sse(f'{{"n": {n}, "text": "Grüße, 世界"}}', "content_block_delta") for n in range(6)]
 PATIENCE = 5.0
-HELLO = [{"role": "user", "content": "Hello"}]
+TO_CLAUDE: list[MessageParam] = [{"role": "user", "content": "Hello"}]
+TO_GPT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ async def test_anthropic_sdk_holds_each_event_before_the_next_is_sent(upstream: 
         asyncio.timeout(PATIENCE),
         anthropic.AsyncAnthropic(base_url=proxy.url, api_key="fake", max_retries=0) as client,
     ):
-        stream = await client.messages.create(model="m", max_tokens=9, messages=HELLO, stream=True)  # type: ignore[arg-type]  # a plain dict is what people pass
+        stream = await client.messages.create(model="m", max_tokens=9, messages=TO_CLAUDE, stream=True)
         async for event in stream:
             kinds.append(event.type)
             # The SDK keeps the ping that follows the start of the block to itself.
@@ -111,7 +114,7 @@ async def test_openai_sdk_holds_each_chat_chunk_before_the_next_is_sent(upstream
         asyncio.timeout(PATIENCE),
         openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key="fake", max_retries=0) as client,
     ):
-        chunks = await client.chat.completions.create(model="m", messages=HELLO, stream=True)  # type: ignore[call-overload]  # a plain dict is what people pass
+        chunks = await client.chat.completions.create(model="m", messages=TO_GPT, stream=True)
         async for chunk in chunks:
             text += chunk.choices[0].delta.content or ""
             pace.arrived()
@@ -144,8 +147,8 @@ async def test_sdks_that_do_not_stream_get_their_answers(upstream: Upstream, pro
         anthropic.AsyncAnthropic(base_url=proxy.url, api_key="fake", max_retries=0) as claude,
         openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key="fake", max_retries=0) as gpt,
     ):
-        message = await claude.messages.create(model="m", max_tokens=9, messages=HELLO)  # type: ignore[arg-type]  # a plain dict is what people pass
-        chat = await gpt.chat.completions.create(model="m", messages=HELLO)  # type: ignore[arg-type]  # likewise
+        message = await claude.messages.create(model="m", max_tokens=9, messages=TO_CLAUDE)
+        chat = await gpt.chat.completions.create(model="m", messages=TO_GPT)
         response = await gpt.responses.create(model="m", input="Hello")
     assert message.content[0].type == "text"
     assert [message.content[0].text, chat.choices[0].message.content, response.output_text] == ["whole"] * 3
@@ -160,10 +163,10 @@ async def test_blocking_sdks_stream_as_well(upstream: Upstream, proxy: Mitmproxy
         text = ""
         with (
             anthropic.Anthropic(base_url=proxy.url, api_key="fake", max_retries=0, timeout=PATIENCE) as client,
-            client.messages.create(model="m", max_tokens=9, messages=HELLO, stream=True) as stream,  # type: ignore[arg-type]  # a plain dict is what people pass
+            client.messages.create(model="m", max_tokens=9, messages=TO_CLAUDE, stream=True) as stream,
         ):
             for event in stream:
-                if event.type == "content_block_delta" and event.delta.type == "text_delta":
+                if isinstance(event, RawContentBlockDeltaEvent) and isinstance(event.delta, TextDelta):
                     text += event.delta.text
                 permits = 2 if event.type == "content_block_start" else 1
                 asyncio.run_coroutine_threadsafe(_arrived(pace, permits), loop).result(PATIENCE)
@@ -260,9 +263,13 @@ async def test_without_the_addon_no_byte_arrives_until_the_answer_is_complete(up
     gate = upstream.gate()
     upstream.script(Step(events=EVENTS, gate=gate), then=Step(body="{}"))
     with reverse(upstream.url, options={"codemie_disabled": "upstream_attempts"}) as proxy:
-        async with raw_client(proxy.port) as client, httpx.AsyncClient(trust_env=False) as other:
+        async with (
+            raw_client(proxy.port) as client,
+            httpx.AsyncClient(trust_env=False) as other,
+            asyncio.TaskGroup() as group,
+        ):
             await client.ask(stream=True)
-            head = asyncio.ensure_future(client.until(b"\r\n\r\n"))
+            head = group.create_task(client.until(b"\r\n\r\n"))
             await upstream.wait_until(lambda: upstream.events_sent == 1)
             for _ in range(3):
                 # Each of these went all the way there and back after the event had left.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from codemie_core.exchange import exchange_of
 from mitmproxy import http
+
+from codemie_core.exchange import exchange_of
 
 SCRIPT = Path(__file__)
 _VARIABLE = "ONLOOKER_FILE"

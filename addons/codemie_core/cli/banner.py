@@ -8,21 +8,37 @@ from mitmproxy.master import Master
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from codemie_core import __version__
+from codemie_core.errors import Api, api_of
+from codemie_core.profile import Profile
+from codemie_core.target import parse_target
 
-_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}
+_ASK_INSTEAD = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def text(master: Master, loop: str) -> str:
     """The lines, for a master that runs."""
     addresses = master.addons.get("proxyserver").listen_addrs()
-    url = f"http://{_host(addresses[0][0])}:{addresses[0][1]}" if addresses else "(not listening)"
+    url = url_of(*addresses[0][:2]) if addresses else "(not listening)"
     modes = [ProxyMode.parse(spec) for spec in master.options.mode]
-    reverse = all(isinstance(mode, ReverseMode) for mode in modes)
+    reverse = [mode for mode in modes if isinstance(mode, ReverseMode)]
+    path = str(getattr(master.options, "codemie_upstream_attempts_target_path", ""))
+    profile = getattr(master.addons.get("codemie_core"), "layers", None)
+    targets = [
+        target_of(mode, path, profile.profile if profile else Profile())
+        if isinstance(mode, ReverseMode)
+        else f"any host ({mode.type_name})"
+        for mode in modes
+    ]
+    if len(reverse) == len(modes):
+        apis = {api_of("", host=mode.address[0]) for mode in reverse}
+        ways = by_base_url(url, apis)
+    else:
+        ways = by_proxy(url, Path(master.options.confdir).expanduser())
     lines = [
         "",
-        f"  codemie-proxy {__version__}  {url}  ->  {', '.join(_target(master, mode) for mode in modes)}",
+        f"  codemie-proxy {__version__}  {url}  ->  {', '.join(targets)}",
         "",
-        *(_by_base_url(url) if reverse else _by_proxy(url, Path(master.options.confdir).expanduser())),
+        *ways,
         "",
         f"  health   curl {url}/health",
         f"  loop     {loop}",
@@ -32,34 +48,44 @@ def text(master: Master, loop: str) -> str:
     return "\n".join(lines)
 
 
-def _host(address: str) -> str:
-    return _ANYWHERE.get(address) or (f"[{address}]" if ":" in address else address)
+def url_of(host: str, port: int) -> str:
+    """Where a client on this machine finds a proxy that listens there."""
+    host = _ASK_INSTEAD.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _target(master: Master, mode: ProxyMode) -> str:
-    if not isinstance(mode, ReverseMode):
-        return f"any host ({mode.type_name})"
-    host, port = mode.address
-    origin = f"{mode.scheme}://{host}" + ("" if (mode.scheme, port) in (("https", 443), ("http", 80)) else f":{port}")
-    return origin + str(getattr(master.options, "codemie_upstream_attempts_target_path", ""))
+def target_of(mode: ReverseMode, path: str, profile: Profile) -> str:
+    """Where requests go, with the path that is put before theirs."""
+    host, port = mode.address[:2]
+    if not path and profile.base_url:
+        base = parse_target(profile.base_url, "CodeMie profile: baseUrl")
+        path = base.path if (base.host, base.port) == (host, port) else ""
+    usual = (mode.scheme, port) in (("https", 443), ("http", 80))
+    return f"{mode.scheme}://{host}{'' if usual else f':{port}'}{path}"
 
 
-def _by_base_url(url: str) -> list[str]:
-    return [
-        "  Claude Code and the Anthropic SDK",
-        f"    export ANTHROPIC_BASE_URL={url}",
-        "  OpenAI SDK",
-        f"    export OPENAI_BASE_URL={url}/v1",
-        "  Codex",
-        "    codex -c model_provider=codemie -c model_providers.codemie.name=codemie \\",
-        f"          -c model_providers.codemie.base_url={url}/v1 -c model_providers.codemie.wire_api=responses \\",
-        "          -c model_providers.codemie.env_key=OPENAI_API_KEY",
-        "  Gemini CLI",
-        f"    export GOOGLE_GEMINI_BASE_URL={url}",
-    ]
+def by_base_url(url: str, apis: set[Api]) -> list[str]:
+    """For agents that have a setting for it; of an unknown gateway any of them may be meant."""
+    lines = []
+    every = Api.CODEMIE in apis
+    if every or Api.ANTHROPIC in apis:
+        lines += ["  Claude Code, Anthropic SDK", f"    export ANTHROPIC_BASE_URL={url}"]
+    if every or Api.OPENAI in apis:
+        provider = "-c model_providers.codemie"
+        lines += [
+            "  OpenAI SDK",
+            f"    export OPENAI_BASE_URL={url}/v1",
+            "  Codex",
+            f"    codex -c model_provider=codemie {provider}.name=codemie {provider}.base_url={url}/v1 \\",
+            f"      {provider}.wire_api=responses {provider}.env_key=OPENAI_API_KEY",
+        ]
+    if every or Api.GEMINI in apis:
+        lines += ["  Gemini CLI", f"    export GOOGLE_GEMINI_BASE_URL={url}"]
+    return lines
 
 
-def _by_proxy(url: str, confdir: Path) -> list[str]:
+def by_proxy(url: str, confdir: Path) -> list[str]:
+    """For agents that only know HTTPS_PROXY: they must trust mitmproxy's certificate too."""
     certificate = confdir / "mitmproxy-ca-cert.pem"
     return [
         "  Any agent or SDK",
