@@ -8,14 +8,8 @@ from codemie_core import loading
 
 addons = loading.load_addons(
     # 0-10: the ground rules
-    (
-        "upstream_attempts",
-        "open",
-    ),  #   0  first, so that every later addon sees a flow that streams and may be retried
-    ("local_endpoints", "open"),  #   5  before anything is spent on requests that never leave this machine
+    ("upstream_attempts", "open"),  #   0  open    first: every later addon sees a flow that streams and may be retried
+    ("local_endpoints", "open"),    #   5  open    before anything is spent on requests that never leave this machine
     # 11-49: what the request becomes
-    (
-        "header_injection",
-        "open",
-    ),  #  20  after whoever changes the target, so that headers match where it goes
-)
+    ("header_injection", "open"),   #  20  open    after whoever changes the target: headers match where it goes
+)  # fmt: skip

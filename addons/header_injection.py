@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
@@ -22,8 +22,7 @@ from codemie_core.addon import Addon, AddonSettings
 from codemie_core.core_addon import core_of
 from codemie_core.exchange import Exchange, exchange_of
 from codemie_core.options import FromEnv, FromProfile
-from codemie_core.profile import GATEWAY_PROVIDERS, Profile
-from codemie_core.scope import CODEMIE_HOSTS, host_matches, validate_hosts
+from codemie_core.scope import CODEMIE_HOSTS, address_of, host_matches, validate_hosts
 from codemie_core.workspace import Workspace, find_workspace
 
 LONGEST_VALUE = 256
@@ -81,7 +80,7 @@ class HeaderInjection(Addon, priority=20):
     def settled(self) -> None:
         """Make the headers that are the same for every request."""
         own, profile = self.settings, core_of(self).layers.profile
-        self._hosts = (*own.hosts, *profile_hosts(profile))
+        self._hosts = (*own.hosts, *profile.hosts)
         wanted = profile.requires_integration or own.integration != profile.integration_id
         values = {
             "X-CodeMie-CLI": own.cli,
@@ -136,30 +135,12 @@ class HeaderInjection(Addon, priority=20):
     def _is_codemie(self, flow: http.HTTPFlow) -> bool:
         if isinstance(flow.client_conn.proxy_mode, ReverseMode):
             return True
-        host = flow.request.pretty_host
-        return host_matches(f"{bracketed(host)}:{flow.request.port}", self._hosts)
+        return host_matches(address_of(flow.request.host, flow.request.port), self._hosts)
 
 
 def is_reserved(name: bytes) -> bool:
     """Is this one of ours? Many servers take `_` in a header's name for `-`."""
     return name.lower().replace(b"_", b"-").startswith(b"x-codemie-")
-
-
-def profile_hosts(profile: Profile) -> list[str]:
-    """Where the profile says CodeMie is, as "host:port"; the base URL of another provider is not CodeMie's."""
-    gateway = profile.base_url if profile.provider in GATEWAY_PROVIDERS else ""
-    hosts = []
-    for url in (gateway, profile.codemie_url):
-        parts = urlsplit(url)
-        if parts.hostname:
-            port = parts.port or (80 if parts.scheme == "http" else 443)
-            hosts.append(f"{bracketed(parts.hostname)}:{port}")
-    return hosts
-
-
-def bracketed(host: str) -> str:
-    """The host as it stands before a port."""
-    return f"[{host}]" if ":" in host else host
 
 
 def fields(values: Mapping[str, str]) -> Fields:

@@ -141,7 +141,7 @@ class UpstreamAttempts(Addon, priority=0):
         proxyserver = ctx.master.addons.get("proxyserver")
         handler = proxyserver.connections.get(client.id) if proxyserver else None
         if handler is not None:
-            install.allow_upstream_connections(handler, self.settings.max_connections)
+            install.prepare_connection(handler, self.settings.max_connections)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Adopt the flow: from here on the machine runs it."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from codemie_core.cli.declared import Declarations
 from codemie_core.cli.template import template
 from codemie_core.options import Layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,13 @@ from mitmproxy import http
 from codemie_core.errors import Problem, error_body, error_headers
 from codemie_core.exchange import Attempt, Terminal, exchange_of
 from codemie_core.policy import Answer
-from codemie_core.redact import SECRET_HEADERS, redact_text
+from codemie_core.redact import REDACTED, SECRET_HEADERS, is_secret_parameter, redact_text
+
+LONGEST_WORDS = 500
+SHORTEST_SECRET = 4
+
+_KEY_LIKE = re.compile(r"(?=[\w+/.-]*[0-9])[\w+/.-]{12,}")
+"""Words with a digit that are long enough to be a key; where they stand in the flow's body they are cut out as well."""
 
 REQUEST_SIDE = frozenset({"http_connect", "requestheaders", "request", "upstream_response", "upstream_failed"})
 """Hooks in which an addon that fails closed still can."""
@@ -64,12 +71,22 @@ def _place(error: Exception) -> str:
 
 def _scrubbed(words: str, flow: http.HTTPFlow | None) -> str:
     if flow is not None:
-        messages = [flow.request, *([flow.response] if flow.response else [])]
-        for message in messages:
-            for name, value in message.headers.items(multi=True):
-                if name.lower() in SECRET_HEADERS and len(value) >= 4:
-                    words = words.replace(value, "[redacted]")
-    return redact_text(words)[:500]
+        for secret in sorted(_secrets_of(flow, words), key=len, reverse=True):
+            words = words.replace(secret, REDACTED)
+    return redact_text(words)[:LONGEST_WORDS]
+
+
+def _secrets_of(flow: http.HTTPFlow, words: str) -> set[str]:
+    """What an exception about this flow may hold that nobody else shall read."""
+    messages: list[http.Message] = [flow.request, *([flow.response] if flow.response else [])]
+    fields = [pair for message in messages for pair in message.headers.items(multi=True)]
+    secrets = {value for name, value in fields if name.lower() in SECRET_HEADERS}
+    secrets |= {value for name, value in flow.request.query.items(multi=True) if is_secret_parameter(name)}
+    # An addon complains about one cookie, or about a token without its "Bearer".
+    secrets |= {part for secret in secrets for part in re.split(r"[\s;,=]+", secret)}
+    body = b"".join(message.raw_content or b"" for message in messages)
+    secrets |= {word for word in _KEY_LIKE.findall(words) if word.encode() in body}
+    return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
 
 
 def answer_closed(addon: str, flow: http.HTTPFlow, attempt: Attempt | None = None) -> None:

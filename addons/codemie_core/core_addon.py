@@ -25,7 +25,7 @@ from codemie_core.errors import SettingsError
 from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
-from codemie_core.scope import MODEL_API_HOSTS, host_matches, validate_hosts
+from codemie_core.scope import CODEMIE_HOSTS, MODEL_API_HOSTS, address_of, host_matches, validate_hosts
 from codemie_core.seams import dispatch
 from codemie_core.seams.attempt_hooks import UpstreamFailedHook, UpstreamResponseHook
 from codemie_core.sources import did_you_mean, from_mitmproxy_file, is_addon_name, read_layers, unknown_keys
@@ -43,8 +43,8 @@ class BundleSettings(AddonSettings):
     config: str = Field("", description="Path of codemie.yaml, when it is not the one under the CodeMie home.")
     profile: str = Field("", description="Name of the CodeMie profile to use, when it is not the active one.")
     hosts: tuple[str, ...] = Field(
-        MODEL_API_HOSTS,
-        description="Hosts that the bundle acts on in regular mode; *.example.com covers all below it.",
+        (*MODEL_API_HOSTS, *CODEMIE_HOSTS),
+        description="Hosts to act on in regular mode, beside the profile's own; *.example.com covers all below it.",
     )
     enabled: tuple[str, ...] = Field((), description="Run only these addons; empty means all.")
     disabled: tuple[str, ...] = Field((), description="Do not run these addons.")
@@ -123,7 +123,9 @@ class CoreAddon:
         """Does the bundle act on this flow? Always in reverse mode, else on the hosts named."""
         if isinstance(flow.client_conn.proxy_mode, ReverseMode):
             return True
-        return host_matches(f"{flow.request.pretty_host}:{flow.request.port}", self.settings.hosts)
+        # Not pretty_host: what the Host header claims does not change where the request goes.
+        address = address_of(flow.request.host, flow.request.port)
+        return host_matches(address, (*self.settings.hosts, *self.layers.profile.hosts))
 
     def _check_names(self, settings: BundleSettings) -> None:
         known = {addon.name: addon for addon in self.addons_in_order}
@@ -153,9 +155,9 @@ class CoreAddon:
         self.layers.problems.extend(
             unknown_keys(self.layers, ctx.options.deferred, self.addons_in_order, BundleSettings)
         )
-        for problem in self.layers.problems:
+        for line in self.layers.problems:
             # An ERROR during start-up makes mitmproxy exit: a proxy half configured must not run.
-            logger.error("%s", problem)
+            logger.error("%s", line)
         stop = bool(self.layers.problems)
         self.layers.problems.clear()
         if not stop:

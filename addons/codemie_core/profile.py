@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
+from codemie_core.scope import address_of
 from codemie_core.settings import nearest, read_text
 
 GATEWAY_PATH = "/code-assistant-api"
@@ -52,6 +53,17 @@ class Profile:
     def base_path(self) -> str:
         """The path part of the base URL, "" when there is none."""
         return urlsplit(self.base_url).path
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where CodeMie is, as "host:port"; the base URL of another provider is not CodeMie's."""
+        gateway = self.base_url if self.provider in GATEWAY_PROVIDERS else ""
+        found = (urlsplit(url) for url in (gateway, self.codemie_url) if url)
+        return tuple(
+            address_of(parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
+            for parts in found
+            if parts.hostname
+        )
 
 
 def load_profile(places: Places, environ: Mapping[str, str], name: str | None = None) -> Profile:

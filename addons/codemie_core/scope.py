@@ -53,6 +53,11 @@ def normal_host(host: str) -> str:
     return bare.lower()
 
 
+def address_of(host: str, port: int) -> str:
+    """Host and port in one, as patterns and `Host` headers write them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def split_port(address: str) -> tuple[str, str]:
     """("host", "port") of "host:port"; the port is "" when there is none. A bare IPv6 address has none."""
     if address.startswith("["):

@@ -18,7 +18,7 @@ from codemie_core import __version__
 from codemie_core.core_addon import core_of
 from codemie_core.exchange import exchange_of
 from codemie_core.workspace import Workspace
-from header_injection import HeaderInjection, header_value, profile_hosts
+from header_injection import HeaderInjection, header_value
 
 CLAUDE = {"user-agent": "claude-cli/2.1.0 (external, cli)"}
 CODEX = {"user-agent": "codex_cli_rs/0.169.0"}
@@ -275,7 +275,7 @@ async def test_the_base_url_of_another_provider_is_not_codemies(codemie_home: Pa
     write_profile(codemie_home, provider="openai", baseUrl="https://api.openai.com/v1", codeMieUrl="")
     addon = HeaderInjection(found)
     async with running(addon):
-        assert profile_hosts(core_of(addon).layers.profile) == []
+        assert core_of(addon).layers.profile.hosts == ()
 
 
 @pytest.mark.parametrize("given", [{"resp": True}, {"err": True}])

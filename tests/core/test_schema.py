@@ -4,11 +4,12 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import pytest
+from pydantic import Field
+
 from codemie_core.addon import AddonSettings
 from codemie_core.cli.declared import Declarations
 from codemie_core.durations import Duration
 from codemie_core.schema import DIALECT, config_schema
-from pydantic import Field
 
 
 class Bundle(AddonSettings):

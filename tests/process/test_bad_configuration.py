@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from codemie_core.demo.absent import closed_port
-from codemie_core.exchange import BOOK
 from mitmproxy import exceptions
 
+from codemie_core.demo.absent import closed_port
+from codemie_core.exchange import BOOK
 from support.headless import Headless, Refused, headless
 from support.proxy import ADDONS, Mitmproxy, failing_start
 

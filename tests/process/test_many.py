@@ -16,7 +16,7 @@ from codemie_core.demo.presets import preset
 from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
 from support import certificates, recorder
-from support.certificates import ca_of
+from support.certificates import Authority, ca_of
 from support.clients import Answer, Http1, Http2
 from support.proxy import BUNDLE, Mitmproxy, reverse
 from support.shared import shared_proxy
@@ -186,14 +186,57 @@ async def test_a_client_that_does_not_read_holds_the_upstream_back(
         async with Http1(proxy.port) if version == "1.1" else Http2(proxy.port, tls) as client:
             if isinstance(client, Http2):
                 client.auto_window = False
-            await client.send("POST", PATH, body=ASK)
+            stream = await client.send("POST", PATH, body=ASK)
             await upstream.wait_until(lambda: upstream.bytes_sent > 0)
             await _until_it_stands_still(upstream, other)
             assert upstream.bytes_sent < UNREAD
             assert proxy.memory() - before < 12 * MIB
-            if isinstance(client, Http1):
-                answer = await client.read(await client.head())
-                assert (answer.ended, len(answer.body) >= STREAMED) == ("complete", True)
+            # Nothing is lost: once it reads, all of it comes.
+            assert await _read_on(client, stream) >= STREAMED
+
+
+async def _read_on(client: Http1 | Http2, stream: int | None) -> int:
+    """The size of the answer."""
+    size = 0
+    if isinstance(client, Http1):
+        await client.head()
+        while data := await client.chunk():
+            size += len(data)
+    else:
+        assert stream is not None
+        client.auto_window = True
+        for window in (None, stream):
+            client.connection.increment_flow_control_window(2 * STREAMED, window)
+        client.writer.write(client.connection.data_to_send())
+        answer = client.answers[stream]
+        while answer.body or answer.ended == "cut":
+            await client.wait(lambda: answer.body or answer.ended != "cut")
+            size, answer.body = size + len(answer.body), b""
+    return size
+
+
+@pytest.mark.parametrize("http2_upstream", [False, True])
+async def test_a_stream_that_is_not_read_holds_up_no_other_and_can_be_given_up(
+    tmp_path: Path, http2_upstream: bool
+) -> None:
+    authority = Authority(tmp_path)
+    options = {"codemie_upstream_attempts_ca_file": authority.pem}
+    async with Upstream(authority.server(), http2=http2_upstream) as upstream:
+        with reverse(f"https://localhost:{upstream.port}", options=options) as proxy:
+            tls = certificates.client(ca_of(proxy.confdir), "h2")
+            async with Http2(proxy.port, tls) as client:
+                client.auto_window = False
+                # Room for all of the connection, so that only the first stream's own window closes.
+                client.connection.increment_flow_control_window(2**30)
+                upstream.script(Step(big=STREAMED), then=Step(events=EVENTS))
+                unread = await client.send("POST", PATH, body=ASK)
+                await client.wait(lambda: len(client.answers[unread].body) == 65535)
+                for _ in range(20):
+                    answer = await client.ask("POST", PATH, body=ASK)
+                    assert (answer.body, answer.ended) == (BODY, "complete")
+                client.reset(unread)
+                await upstream.wait_cancelled(1)
+                assert (await client.ask("POST", PATH, body=ASK)).ended == "complete"
 
 
 async def _until_it_stands_still(upstream: Upstream, other: Http1) -> None:

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from codemie_core.core_addon import CoreAddon
-from codemie_core.exchange import BOOK
 from mitmproxy import log, optmanager
 from mitmproxy.options import Options
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.tools.dump import DumpMaster
+
+from codemie_core.core_addon import CoreAddon
+from codemie_core.exchange import BOOK
 
 FRESH_BUNDLE = Path(__file__).with_name("fresh_bundle.py")
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from codemie_core.cli.declared import Declarations
 from codemie_core.options import FromProfile, Layers, Setting, settings_of
-from pydantic import BaseModel
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
 
@@ -16,15 +17,15 @@ HEAD = """\
 Generated from the declarations in the code; a test compares the two.
 
 Each setting has three names. For `max_attempts` of the addon `upstream_attempts` they are the mitmproxy option
-`codemie_upstream_attempts_max_attempts` (`--set NAME=VALUE`), the variable `CODEMIE_UPSTREAM_ATTEMPTS_MAX_ATTEMPTS` and the
-key `max_attempts` in the section `upstream_attempts` of `codemie.yaml`, which lies in `${CODEMIE_HOME:-~/.codemie}/proxy/`.
+`codemie_upstream_attempts_max_attempts` (`--set NAME=VALUE`), the variable of the same name in capitals, and the key
+`max_attempts` in the section `upstream_attempts` of `codemie.yaml`, which lies in `${CODEMIE_HOME:-~/.codemie}/proxy/`.
 
-The strongest first: a change while the proxy runs, mitmproxy's own `config.yaml`, `--set`, the environment, `codemie.yaml`,
-the CodeMie profile, the default. Lists are written with commas in the environment, as YAML lists in the file and by
-repeating `--set`. Durations are written like `250ms`, `30s`, `5m`, `2h`, `1d`; sizes like `512k`, `64m`, `1g`.
+The strongest first: a change while the proxy runs, mitmproxy's own `config.yaml`, `--set`, the environment,
+`codemie.yaml`, the CodeMie profile, the default. Lists are written with commas in the environment, as YAML lists in the
+file and by repeating `--set`. Durations are written like `250ms`, `30s`, `5m`, `2h`, `1d`; sizes like `512k`, `64m`.
 
-`codemie-proxy config init` writes a commented `codemie.yaml`, `config show` tells what is in force and why, `config validate`
-what is wrong, `config schema` prints the JSON Schema.
+`codemie-proxy config init` writes a commented `codemie.yaml`, `config show` tells what is in force and why,
+`config validate` what is wrong, `config schema` prints the JSON Schema.
 """
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mitmproxy import http
+
 from codemie_core.addon import Addon
 from codemie_core.exchange import Attempt
 from codemie_core.policy import Retry
-from mitmproxy import http
 
 SCRIPT = Path(__file__)
 HOOKS = ("requestheaders", "request", "upstream_response", "upstream_failed", "responseheaders", "response")

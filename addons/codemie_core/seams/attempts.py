@@ -72,24 +72,24 @@ class AttemptStream(Delivery):
         self._dial: Dial | None = None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        # No generator itself: every chunk of every stream comes through here.
         kind = type(event)
         if self.exchange is None:
-            if kind is not Tick:
-                yield from super()._handle_event(event)
-        elif kind in _RESPONSE_EVENTS:
+            return self._ignore() if kind is Tick else super()._handle_event(event)
+        if kind in _RESPONSE_EVENTS:
             assert isinstance(event, http_layers.HttpEvent)
             if event.stream_id != self.upstream_id:
-                return
+                return self._ignore()
             if isinstance(event, ResponseProtocolError):
-                yield from self._upstream_broke(event)
-            else:
-                yield from self.server_state(event)
-        elif isinstance(event, GetHttpConnectionCompleted):
-            yield from self._dialed(event)
-        elif kind is Tick:
-            yield from self._on_tick()
-        else:
-            yield from super()._handle_event(event)
+                return self._upstream_broke(event)
+            passed: layer.CommandGenerator[None] = self.server_state(event)
+            return passed
+        if isinstance(event, GetHttpConnectionCompleted):
+            return self._dialed(event)
+        return self._on_tick() if kind is Tick else super()._handle_event(event)
+
+    def _ignore(self) -> layer.CommandGenerator[None]:
+        yield from ()
 
     def begin(self, exchange: Exchange) -> layer.CommandGenerator[None]:
         request = self.flow.request

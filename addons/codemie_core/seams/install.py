@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from typing import Any
 
 from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.server import ConnectionHandler
 
 from codemie_core.seams.attempts import AttemptStream
+from codemie_core.seams.backpressure import hold_back
 from codemie_core.seams.shape import Shape, require
 from codemie_core.seams.wire_errors import BoundedHttp1Client, JsonHttp1Server, JsonHttp2Server
 
@@ -28,11 +29,12 @@ SHAPE = Shape(
         "mitmproxy.proxy.layers.http._http1:Http1Client",
         "mitmproxy.proxy.layers.http._http2:Http2Connection",
         "mitmproxy.proxy.layers.http._http2:Http2Server",
+        "mitmproxy.proxy.layers.http._http_h2:BufferedH2Connection",
         "mitmproxy.proxy.layer:Layer",
         "mitmproxy.proxy.server:ConnectionHandler",
         "mitmproxy.proxy.mode_servers:ProxyConnectionHandler",
     ),
-    fingerprints=frozenset({"d5591d7fdec67ae1"}),  # 12.2.1 to 12.2.3
+    fingerprints=frozenset({"8011f2a14996c469"}),  # 12.2.1 to 12.2.3
 )
 
 _REPLACEMENTS = {
@@ -45,11 +47,17 @@ _REPLACEMENTS = {
 
 def install() -> None:
     """Replace them. UnsupportedMitmproxy when this mitmproxy is not of a tested shape. Doing it twice is harmless."""
+    if all(getattr(http_layers, name) is replacement for name, replacement in _REPLACEMENTS.items()):
+        return
     require(SHAPE)
     for name, replacement in _REPLACEMENTS.items():
         setattr(http_layers, name, replacement)
 
 
-def allow_upstream_connections(handler: Any, limit: int) -> None:
-    """mitmproxy opens at most five connections at a time per client and address; let it open more."""
-    handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(limit))
+def prepare_connection(handler: ConnectionHandler, max_upstream_connections: int) -> None:
+    """Two bounds of one client connection that mitmproxy has no option for.
+
+    It opens at most five connections at a time to an address, and it holds whatever an HTTP/2 client does not read.
+    """
+    handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(max_upstream_connections))
+    hold_back(handler)

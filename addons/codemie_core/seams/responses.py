@@ -22,7 +22,7 @@ def takes_keepalive(response: http.Response) -> bool:
     """May bytes of ours go between its events? Not into a compressed stream, nor into one of declared length."""
     headers = response.headers
     kind: str = headers.get("content-type", "")
-    encoded = headers.get("content-encoding", "identity") != "identity"
+    encoded: bool = headers.get("content-encoding", "identity") != "identity"
     return kind.startswith("text/event-stream") and not encoded and "content-length" not in headers
 
 
@@ -37,7 +37,7 @@ def needs_json(request: http.Request, response: http.Response, end_stream: bool)
         return False
     if end_stream or response.headers.get("content-length") == "0":
         return True
-    kind = response.headers.get("content-type", "").lower()
+    kind: str = response.headers.get("content-type", "").lower()
     return kind.startswith(("text/html", "application/xhtml"))
 
 

@@ -17,12 +17,14 @@ from mitmproxy.proxy.layers.http import (
     Http1Server,
     Http2Server,
     HttpEvent,
+    ResponseHeaders,
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ErrorCode
 
 from codemie_core.errors import Problem, any_body, api_of, error_body, error_headers
+from codemie_core.seams.backpressure import note_queue
 
 MAX_HEAD = 256 * 1024
 """Bytes. mitmproxy collects a head of any size; real ones stay below 64 KiB."""
@@ -45,13 +47,17 @@ class JsonHttp1Server(Http1Server):
     """HTTP/1 toward the client."""
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
-        """mitmproxy's own, but a protocol error becomes JSON."""
-        status = event.code.http_status_code() if isinstance(event, ResponseProtocolError) else None
-        if status is None or self.response or not self.conn.state & ConnectionState.CAN_WRITE:
-            yield from super().send(event)
-            return
-        assert isinstance(event, ResponseProtocolError)
-        yield from self._refuse(status, event.message)
+        """mitmproxy's own, but a protocol error becomes JSON and a response of HTTP/2 gets a frame.
+
+        No generator itself: every chunk of every stream comes through here.
+        """
+        if isinstance(event, ResponseHeaders):
+            return super().send(_framed(event, self.request))
+        if isinstance(event, ResponseProtocolError) and not self.response:
+            status = event.code.http_status_code()
+            if status is not None and self.conn.state & ConnectionState.CAN_WRITE:
+                return self._refuse(status, event.message)
+        return super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         """mitmproxy's own, with its HTML page replaced and a head of endless size refused."""
@@ -73,6 +79,21 @@ class JsonHttp1Server(Http1Server):
             yield commands.CloseConnection(self.conn)
 
 
+def _framed(event: ResponseHeaders, request: http.Request | None) -> ResponseHeaders:
+    """A response without a length ends with its connection in HTTP/1, so that a cut looks like its proper end."""
+    response = event.response
+    framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+    bodiless = response.status_code in (101, 204, 304) or request is None or request.method in ("HEAD", "CONNECT")
+    if not response.is_http2 or framed or bodiless or request is None or request.http_version != "HTTP/1.1":
+        return event
+    response = response.copy()
+    if event.end_stream:
+        response.headers["content-length"] = "0"
+    else:
+        response.headers["transfer-encoding"] = "chunked"
+    return ResponseHeaders(event.stream_id, response, event.end_stream)
+
+
 class JsonHttp2Server(Http2Server):
     """HTTP/2 toward the client."""
 
@@ -87,6 +108,7 @@ class JsonHttp2Server(Http2Server):
             yield commands.SendData(self.conn, self.h2_conn.data_to_send())
         else:
             yield from super()._handle_event(event)
+        note_queue(self.context.client, self.h2_conn)
 
     def _may_still_answer(self, stream_id: int) -> bool:
         if not self.is_open_for_us(stream_id):

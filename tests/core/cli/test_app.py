@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+
 from codemie_core import __version__
 from codemie_core.cli import app
 from codemie_core.errors import SettingsError

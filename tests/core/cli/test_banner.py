@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
+from mitmproxy.proxy.mode_specs import ReverseMode
+
 from codemie_core.cli import banner
 from codemie_core.errors import Api
 from codemie_core.profile import Profile
-from mitmproxy.proxy.mode_specs import ReverseMode
 
 URL = "http://127.0.0.1:8080"
 

@@ -3,6 +3,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from codemie_core.cli.declared import Declarations
 from codemie_core.cli.template import template
 from support.cli import call
@@ -62,7 +63,12 @@ def test_validate_tells_all_problems_one_line_each(codemie_home: Path, monkeypat
     lines = outcome.err.splitlines()
     assert outcome.code == 1
     assert len(lines) == 4
-    for words in ("kept_flow", "upstream_attempts.max_attempts", "upstream_attempts.backoff", "CODEMIE_ALLOW_REMOTE_PEERS"):
+    for words in (
+        "kept_flow",
+        "upstream_attempts.max_attempts",
+        "upstream_attempts.backoff",
+        "CODEMIE_ALLOW_REMOTE_PEERS",
+    ):
         assert sum(words in line for line in lines) == 1
 
 

@@ -3,13 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import codemie
 from codemie_core.cli.declared import Declarations, Resolved
 from codemie_core.options import Layers
 from codemie_core.places import Places
 from codemie_core.profile import Profile
 from codemie_core.sources import read_layers
-
-import codemie
 
 ATTEMPTS = "upstream_attempts.max_attempts"
 
@@ -42,7 +42,12 @@ def test_every_addon_of_the_bundle_has_its_section(declarations: Declarations) -
         # Set to what is the default anyway: still set.
         ({}, {"upstream_attempts": {"max_attempts": 3}}, 3, "codemie.yaml"),
         # What cannot be used does not count.
-        ({"CODEMIE_UPSTREAM_ATTEMPTS_MAX_ATTEMPTS": "many"}, {"upstream_attempts": {"max_attempts": 4}}, 4, "codemie.yaml"),
+        (
+            {"CODEMIE_UPSTREAM_ATTEMPTS_MAX_ATTEMPTS": "many"},
+            {"upstream_attempts": {"max_attempts": 4}},
+            4,
+            "codemie.yaml",
+        ),
     ],
 )
 def test_the_strongest_usable_source_decides(

@@ -1,4 +1,5 @@
 import pytest
+
 from codemie_core.demo import story
 from support.cli import call
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from codemie_core.cli import event_loop
 
 
@@ -28,7 +29,10 @@ def test_uvloop_is_chosen_where_a_version_seen_to_work_is_installed() -> None:
     "found, words",
     [
         (None, "asyncio (uvloop: not installed; asyncio's own loop is used (pip install 'codemie-proxy[fast]'))"),
-        ("0.23.0", "asyncio (uvloop: 0.23.0 is not among the versions seen to work (0.22.x); asyncio's own loop is used)"),
+        (
+            "0.23.0",
+            "asyncio (uvloop: 0.23.0 is not among the versions seen to work (0.22.x); asyncio's own loop is used)",
+        ),
         ("0.220.1", "asyncio (uvloop: 0.220.1 is not among"),
     ],
 )

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from codemie_core.cli import plan
 from codemie_core.cli.plan import Plan
 from codemie_core.errors import SettingsError
@@ -66,7 +67,10 @@ def test_without_a_target_the_profile_says_where_to(codemie_home: Path) -> None:
 
 
 def test_a_profile_named_after_the_dashes_counts(codemie_home: Path) -> None:
-    profiles = {"one": {"name": "one", "baseUrl": "https://one.example"}, "two": {"name": "two", "baseUrl": "https://two.example"}}
+    profiles = {
+        "one": {"name": "one", "baseUrl": "https://one.example"},
+        "two": {"name": "two", "baseUrl": "https://two.example"},
+    }
     codemie_home.mkdir()
     (codemie_home / "codemie-cli.config.json").write_text(
         json.dumps({"version": 2, "activeProfile": "one", "profiles": profiles})

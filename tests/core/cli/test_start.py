@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+
 from codemie_core.cli import event_loop, launcher, plan
 from codemie_core.cli.launcher import Launcher
 from support.cli import call

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+
 from codemie_core.cli import status
 from codemie_core.demo.absent import closed_port
 from codemie_core.places import Places
@@ -42,7 +43,9 @@ def address() -> Iterator[str]:
 
 def register(home: Path, *addresses: str, pid: int | None = None) -> RunningProxy:
     own, started = this_process()
-    entry = RunningProxy("run-1", pid or own, started, 1_000_000_000.0, addresses, ("reverse:https://a.example",), "0.1.0")
+    entry = RunningProxy(
+        "run-1", pid or own, started, 1_000_000_000.0, addresses, ("reverse:https://a.example",), "0.1.0"
+    )
     write_entry(Places(home), entry)
     return entry
 

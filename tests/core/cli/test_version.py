@@ -1,9 +1,10 @@
 import platform
 
 import pytest
+from mitmproxy import version as mitmproxy_version
+
 from codemie_core import __version__
 from codemie_core.cli import event_loop
-from mitmproxy import version as mitmproxy_version
 from support.cli import call
 
 

@@ -1,0 +1,90 @@
+import asyncio
+import os
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from codemie_core.demo import proxy_process
+from codemie_core.demo.proxy_process import ProxyProcess, StartFailed, clean_environ
+
+TARGET = "http://127.0.0.1:9"
+
+
+def children() -> list[psutil.Process]:
+    found: list[psutil.Process] = psutil.Process().children(recursive=True)
+    return found
+
+
+async def test_it_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with ProxyProcess(tmp_path / "demo", TARGET) as proxy, httpx.AsyncClient(trust_env=False) as client:
+        await proxy.ready()
+        assert (await proxy.health(client))["mode"] == [f"reverse:{TARGET}"]
+        (process,) = children()
+    assert not process.is_running()
+    assert not list((tmp_path / "demo" / "proxy" / "run").iterdir())
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["plain", "deaf to SIGINT"])
+async def test_it_is_ended_when_the_demo_is_interrupted_while_it_starts(
+    deaf: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if deaf:
+        words = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+        monkeypatch.setattr(proxy_process, "_MITMDUMP", words)
+        monkeypatch.setattr(proxy_process, "STOP_SECONDS", 1.0)
+    entered = asyncio.Event()
+
+    async def play() -> None:
+        async with ProxyProcess(tmp_path / "demo", TARGET) as proxy:
+            entered.set()
+            await proxy.ready()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(play())
+        await entered.wait()
+        (process,) = children()
+        task.cancel()
+    assert not process.is_running()
+
+
+async def test_a_second_interruption_kills_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    )
+    monkeypatch.setattr(proxy_process, "_MITMDUMP", words)
+    log = tmp_path / "demo" / "proxy.log"
+
+    async def play() -> None:
+        async with ProxyProcess(tmp_path / "demo", TARGET):
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(play())
+        while not (log.is_file() and "deaf" in log.read_text()):  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+        (process,) = children()
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
+        assert process.is_running(), "the first interruption is polite"
+        task.cancel()
+    process.wait(2)
+
+
+async def test_a_proxy_that_does_not_start_shows_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_process, "_MITMDUMP", "print('what went wrong'); raise SystemExit(3)")
+    with pytest.raises(StartFailed, match=r"(?s)did not start.*what went wrong"):
+        async with ProxyProcess(tmp_path / "demo", TARGET) as proxy:
+            await proxy.ready()
+
+
+def test_its_environment_leads_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEMIE_UPSTREAM_ATTEMPTS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    found = clean_environ(tmp_path)
+    assert found["CODEMIE_HOME"] == str(tmp_path)
+    assert found["PATH"] == os.environ["PATH"]
+    assert [name for name in found if name.startswith("CODEMIE_")] == ["CODEMIE_HOME"]
+    assert not [name for name in found if name.lower().endswith("_proxy")]

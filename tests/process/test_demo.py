@@ -1,0 +1,137 @@
+"""The demo as a user runs it: real processes, and none of them left."""
+
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.cli import COMMAND, environ
+from support.proxy import ADDONS
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 30
+
+
+class Demo:
+    """A running demo; remembers every process that it started."""
+
+    def __init__(self, process: "subprocess.Popen[str]", temporary: Path) -> None:
+        self.process, self.temporary = process, temporary
+        self.started: set[psutil.Process] = set()
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.started.update(psutil.Process(self.process.pid).children(recursive=True))
+                self.lines.append(line.rstrip())
+                self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, words: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: words in self.text, SECONDS), self.text
+
+    def end(self) -> int:
+        code = self.process.wait(SECONDS)
+        self._reader.join(5)
+        return code
+
+    def left_behind(self) -> list[object]:
+        running = [process for process in self.started if process.is_running() and process.status() != "zombie"]
+        return [*running, *self.temporary.iterdir()]
+
+
+@contextmanager
+def demo(temporary: Path, addons: Path = ADDONS) -> Iterator[Demo]:
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [*COMMAND, "demo"],
+        env=environ(PYTHONPATH=str(addons), TMPDIR=str(temporary)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield Demo(process, temporary)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def sabotage(old: str, new: str, file: str) -> Callable[[Path], None]:
+    def change(addons: Path) -> None:
+        text = (addons / file).read_text()
+        assert old in text, f"{file} has changed: this sabotage no longer works"
+        (addons / file).write_text(text.replace(old, new))
+
+    return change
+
+
+def test_demo_plays_every_scene_in_time_and_leaves_nothing(tmp_path: Path, codemie_home: Path) -> None:
+    began = time.monotonic()
+    with demo(tmp_path / "temporary") as running:
+        code = running.end()
+    assert code == 0, running.text
+    assert time.monotonic() - began < SECONDS
+    assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == ["1", "2", "3", "4", "5"]
+    assert "All 5 scenes went as promised" in running.text
+    assert len(running.started) >= 2  # Two proxies, and what they ask git.
+    assert running.left_behind() == []
+    assert not codemie_home.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda how: how.name)
+def test_demo_interrupted_in_a_scene_leaves_nothing(how: signal.Signals, tmp_path: Path) -> None:
+    with demo(tmp_path / "temporary") as running:
+        running.wait_for("1  A streamed answer")
+        running.process.send_signal(how)
+        code = running.end()
+    assert code == 130
+    assert running.started
+    assert running.left_behind() == []
+    assert "Traceback" not in running.text
+
+
+@pytest.mark.parametrize(
+    "scene, change",
+    [
+        (
+            "An overloaded upstream",
+            sabotage('("502", "503", "504", "529"), desc', '("502",), desc', "upstream_attempts.py"),
+        ),
+        (
+            "A failing addon",
+            sabotage("except passing:", "except BaseException:", "codemie_core/addon.py"),
+        ),
+    ],
+)
+def test_demo_names_the_scene_that_fails_and_leaves_nothing(
+    scene: str, change: Callable[[Path], None], tmp_path: Path
+) -> None:
+    addons = tmp_path / "addons"
+    shutil.copytree(ADDONS, addons, ignore=shutil.ignore_patterns("__pycache__"))
+    change(addons)
+    with demo(tmp_path / "temporary", addons) as running:
+        code = running.end()
+    assert code == 1, running.text
+    assert f"Failed: {scene}." in running.text
+    assert len(running.started) >= 2  # Two proxies, and what they ask git.
+    assert running.left_behind() == []
