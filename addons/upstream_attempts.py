@@ -105,11 +105,15 @@ class UpstreamAttempts(Addon, priority=0):
             logger.warning("ssl_insecure is set: certificates of upstreams are not checked")
 
     def settled(self) -> None:
-        """Make the plans."""
+        """Make the plans, and the bundle of authorities."""
         own = self.settings
         if own.ca_file and ctx.options.ssl_verify_upstream_trusted_ca is None:
             bundle = trust.trust_bundle(core_of(self).places, Path(own.ca_file), "codemie_upstream_attempts_ca_file")
             ctx.options.update(ssl_verify_upstream_trusted_ca=str(bundle))
+        self._make_plans()
+
+    def _make_plans(self) -> None:
+        own = self.settings
         self._stream_plan = AttemptPlan(
             max_attempts=own.max_attempts,
             retry_statuses=frozenset(int(status) for status in own.retry_statuses),
@@ -121,6 +125,7 @@ class UpstreamAttempts(Addon, priority=0):
             idle_timeout=own.idle_timeout,
             keepalive=own.keepalive,
             max_request_bytes=own.max_request_size,
+            egress=self._egress,
         )
         self._plain_plan = dataclasses.replace(self._stream_plan, first_byte_timeout=own.first_byte_timeout_plain)
         self._prefixes.clear()
@@ -135,6 +140,7 @@ class UpstreamAttempts(Addon, priority=0):
         self._egress = found.without(core_of(self).listening())
         if self._egress != found:
             logger.warning("HTTPS_PROXY or HTTP_PROXY points at this very proxy and is ignored")
+        self._make_plans()
 
     def client_connected(self, client: connection.Client) -> None:
         """Let an HTTP/2 client have all its streams before an HTTP/1.1 upstream at the same time."""
@@ -148,18 +154,19 @@ class UpstreamAttempts(Addon, priority=0):
         exchange = exchange_of(flow)
         if exchange.scoped and not flow.is_replay:
             exchange.plan = self._plain_plan
-            mode = flow.client_conn.proxy_mode
-            if isinstance(mode, ReverseMode):
-                flow.request.path = target.with_prefix(flow.request.path, self._prefix(mode))
-        self._choose_way_out(flow)
+        else:
+            self._choose_way_out(flow)
 
     def request(self, flow: http.HTTPFlow) -> None:
         """The body is there: a stream may not be silent as long as a plain answer."""
-        exchange = exchange_of(flow)
-        if exchange.plan is not None:
-            request = flow.request
-            if agents.wants_stream(request.path, request.headers.get, request.raw_content or b""):
-                exchange.plan = self._stream_plan
+        exchange, request = exchange_of(flow), flow.request
+        if exchange.plan is None or flow.response is not None:
+            return
+        if agents.wants_stream(request.path, request.headers.get, request.raw_content or b""):
+            exchange.plan = self._stream_plan
+        mode = flow.client_conn.proxy_mode
+        if isinstance(mode, ReverseMode):
+            request.path = target.with_prefix(request.path, self._prefix(mode))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Every response streams."""
@@ -173,11 +180,12 @@ class UpstreamAttempts(Addon, priority=0):
                 flow.request.headers["proxy-authorization"] = proxy.authorization.get_secret_value()
 
     def _choose_way_out(self, flow: http.HTTPFlow) -> None:
+        """For flows that mitmproxy connects by itself."""
+        request = flow.request
         if self._egress.proxies and not flow.server_conn.connected:
-            request = flow.request
             proxy = self._egress.via(request.scheme, request.host, request.port)
             if proxy is not None:
-                flow.server_conn.via = exchange_of(flow).via = proxy.address
+                flow.server_conn.via = proxy.address
 
     def _prefix(self, mode: ReverseMode) -> str:
         prefix = self._prefixes.get(mode)

@@ -10,9 +10,9 @@ from pathlib import Path
 from mitmproxy import http
 
 from codemie_core.errors import Problem, error_body, error_headers
-from codemie_core.exchange import Attempt, Terminal, exchange_of
+from codemie_core.exchange import BOOK, Attempt, Exchange, Terminal, exchange_of
 from codemie_core.policy import Answer
-from codemie_core.redact import REDACTED, SECRET_HEADERS, is_secret_parameter, redact_text
+from codemie_core.redact import REDACTED, SECRET_HEADERS, redact_text
 
 LONGEST_WORDS = 500
 SHORTEST_SECRET = 4
@@ -59,9 +59,16 @@ class Mishap:
         """Describe it; values of secret headers of the flow are cut out of the exception's words."""
         place = _place(error)
         text = f"{hook}: {type(error).__name__}: {_scrubbed(str(error), flow)}{place}"
-        request = f" (request {exchange_of(flow).request_id})" if flow is not None else ""
+        request = f" (request {_exchange(flow).request_id})" if flow is not None else ""
         line = f"{addon} failed in {text}{request}. The others go on; further failures here are only counted."
         return cls(line, text)
+
+
+def _exchange(flow: http.HTTPFlow) -> Exchange:
+    exchange = exchange_of(flow)
+    if flow.request.method == "CONNECT":
+        BOOK.close(exchange)  # None of the hooks that end an exchange follows on a CONNECT.
+    return exchange
 
 
 def _place(error: Exception) -> str:
@@ -81,7 +88,7 @@ def _secrets_of(flow: http.HTTPFlow, words: str) -> set[str]:
     messages: list[http.Message] = [flow.request, *([flow.response] if flow.response else [])]
     fields = [pair for message in messages for pair in message.headers.items(multi=True)]
     secrets = {value for name, value in fields if name.lower() in SECRET_HEADERS}
-    secrets |= {value for name, value in flow.request.query.items(multi=True) if is_secret_parameter(name)}
+    secrets |= {value for value in flow.request.query.values() if len(value) >= 8}
     # An addon complains about one cookie, or about a token without its "Bearer".
     secrets |= {part for secret in secrets for part in re.split(r"[\s;,=]+", secret)}
     body = b"".join(message.raw_content or b"" for message in messages)
@@ -91,7 +98,7 @@ def _secrets_of(flow: http.HTTPFlow, words: str) -> set[str]:
 
 def answer_closed(addon: str, flow: http.HTTPFlow, attempt: Attempt | None = None) -> None:
     """The addon fails closed: this flow ends here, with an error the agent can read."""
-    exchange = exchange_of(flow)
+    exchange = _exchange(flow)
     problem = Problem(
         502, "addon_failed", f"The proxy's {addon} failed and lets no request pass without it. See its log."
     )

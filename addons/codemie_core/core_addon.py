@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -155,6 +155,7 @@ class CoreAddon:
         self.layers.problems.extend(
             unknown_keys(self.layers, ctx.options.deferred, self.addons_in_order, BundleSettings)
         )
+        self.layers.problems.extend(missing_requirements(self.addons_in_order))
         for line in self.layers.problems:
             # An ERROR during start-up makes mitmproxy exit: a proxy half configured must not run.
             logger.error("%s", line)
@@ -301,6 +302,17 @@ def _ending(exchange: Exchange, message: str) -> Terminal:
     # Without an attempt nobody was asked: mitmproxy itself found the request malformed.
     refused = exchange.plan is not None and not exchange.attempts
     return Terminal.REFUSED if refused else Terminal.UPSTREAM_ERROR
+
+
+def missing_requirements(addons: Sequence[Addon]) -> list[str]:
+    """One line for each addon that runs without one it needs."""
+    running = {addon.name for addon in addons if addon.status.enabled}
+    return [
+        f"{addon.name} needs {needed}: load and enable it, or name {addon.name} in codemie_disabled"
+        for addon in addons
+        for needed in addon.requires
+        if addon.name in running and needed not in running
+    ]
 
 
 def is_local(host: str) -> bool:

@@ -17,7 +17,6 @@ from enum import StrEnum
 from weakref import WeakKeyDictionary
 
 from mitmproxy import hooks, http
-from mitmproxy.net.server_spec import ServerSpec
 
 from codemie_core.agents import (
     Agent,
@@ -103,8 +102,6 @@ class Exchange:
     began: float = field(default_factory=time.monotonic, repr=False)
     plan: AttemptPlan | None = None
     """Set by `upstream_attempts`: with a plan the attempt machine runs this exchange."""
-    via: ServerSpec | None = None
-    """The outbound proxy (scheme, (host, port)), if one lies between us and the upstream."""
     streamed: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     credentials: list[Credential] = field(default_factory=list)

@@ -42,6 +42,9 @@ def load_addons(*places: tuple[str, Literal["open", "closed"]]) -> list[object]:
             else:
                 logger.warning("%s cannot be loaded and is left out: %s", stem, problem)
             left_out.append(LeftOut(stem, problem))
+    if not addons:
+        # Without one of them nothing of the bundle runs, not even the refusal of peers beyond this machine.
+        logger.error("no addon of the bundle could be loaded: see the warnings above for the reason of each")
     return addons
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from codemie_core.egress import Egress
 from codemie_core.errors import Problem
 
 
@@ -95,6 +96,8 @@ class AttemptPlan:
     gate_bytes: int = 16 * 1024
     gate_time: float = 1.0
     max_request_bytes: int = 64 * 1024 * 1024
+    egress: Egress = field(default_factory=Egress)
+    """The way out, asked anew for each attempt: an addon may have changed the upstream."""
 
 
 HARD_ATTEMPT_LIMIT = 32

@@ -82,7 +82,9 @@ def unknown_keys(
             problems.append(f"{option}: there is no such option{did_you_mean(option, known)}")
     top = [*(setting.name for setting in settings_of("", bundle)), *(name for name in sections if name)]
     for key, value in layers.file.items():
-        if key in sections:
+        if key == "config":
+            problems.append(f"{layers.file_name}: a file cannot name another one; use CODEMIE_CONFIG or codemie_config")
+        elif key in sections:
             problems.extend(_unknown_in_section(layers.file_name, key, value, sections[key]))
         elif key not in top and not is_addon_name(key):
             problems.append(f"{layers.file_name}: there is no key {key!r}{did_you_mean(key, top)}")

@@ -9,7 +9,6 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from codemie_core import __version__
 from codemie_core.errors import Api, api_of
-from codemie_core.profile import Profile
 from codemie_core.target import parse_target
 
 _ASK_INSTEAD = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -22,11 +21,10 @@ def text(master: Master, loop: str) -> str:
     modes = [ProxyMode.parse(spec) for spec in master.options.mode]
     reverse = [mode for mode in modes if isinstance(mode, ReverseMode)]
     path = str(getattr(master.options, "codemie_upstream_attempts_target_path", ""))
-    profile = getattr(master.addons.get("codemie_core"), "layers", None)
+    core = master.addons.get("codemie_core")
+    base_url = core.layers.profile.base_url if core else ""
     targets = [
-        target_of(mode, path, profile.profile if profile else Profile())
-        if isinstance(mode, ReverseMode)
-        else f"any host ({mode.type_name})"
+        target_of(mode, path, base_url) if isinstance(mode, ReverseMode) else f"any host ({mode.type_name})"
         for mode in modes
     ]
     if len(reverse) == len(modes):
@@ -54,11 +52,11 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def target_of(mode: ReverseMode, path: str, profile: Profile) -> str:
+def target_of(mode: ReverseMode, path: str, profile_url: str) -> str:
     """Where requests go, with the path that is put before theirs."""
     host, port = mode.address[:2]
-    if not path and profile.base_url:
-        base = parse_target(profile.base_url, "CodeMie profile: baseUrl")
+    if not path and profile_url:
+        base = parse_target(profile_url, "CodeMie profile: baseUrl")
         path = base.path if (base.host, base.port) == (host, port) else ""
     usual = (mode.scheme, port) in (("https", 443), ("http", 80))
     return f"{mode.scheme}://{host}{'' if usual else f':{port}'}{path}"

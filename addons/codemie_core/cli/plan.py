@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.sources import read_layers
 from codemie_core.target import parse_target
 
+BUNDLE = Path(__file__).parents[2] / "codemie.py"
+"""Beside codemie_core in a checkout, an editable install and a wheel alike."""
 DEFAULT_TARGET = "https://api.anthropic.com"
 
 
@@ -55,7 +57,7 @@ def _without_target(passed_on: Sequence[str], environ: Mapping[str, str]) -> Pla
 
 def arguments(plan: Plan, port: int | None, listen_host: str, quiet: bool, passed_on: Sequence[str]) -> list[str]:
     """The command line for mitmdump's own parser; what the user passes on comes last and wins."""
-    made = ["-s", bundle_file()]
+    made = ["-s", str(BUNDLE)]
     if "listen_host" not in set_options(passed_on):  # Given as --set it would lose against our flag.
         made += ["--listen-host", listen_host]
     if plan.mode:
@@ -67,14 +69,6 @@ def arguments(plan: Plan, port: int | None, listen_host: str, quiet: bool, passe
     if quiet:
         made += ["--set", "flow_detail=0"]
     return [*made, *passed_on]
-
-
-def bundle_file() -> str:
-    """The bundle's script: beside us in a checkout, an editable install and a wheel alike."""
-    found = importlib.util.find_spec("codemie")
-    if found is None or found.origin is None:
-        raise SettingsError("codemie.py is not beside codemie_core: install codemie-proxy again")
-    return found.origin
 
 
 def set_options(passed_on: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ import httpx
 from codemie_core.places import Places
 from codemie_core.running import running_proxies
 
+BUNDLE = Path(__file__).parents[2] / "codemie.py"
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 
@@ -35,12 +35,9 @@ class ProxyProcess:
         self.url = ""
         self._places = Places(home)
         self._log = home / "proxy.log"
-        bundle = importlib.util.find_spec("codemie")
-        if bundle is None or bundle.origin is None:
-            raise StartFailed("codemie.py is not beside codemie_core: install codemie-proxy again")
         self._arguments = ["--mode", f"reverse:{target}", "--listen-host", "127.0.0.1", "--listen-port", "0"]
         self._arguments += ["--set", f"confdir={home / 'mitmproxy'}"]
-        for script in (Path(bundle.origin), *scripts):
+        for script in (BUNDLE, *scripts):
             self._arguments += ["-s", str(script)]
 
     async def __aenter__(self) -> Self:

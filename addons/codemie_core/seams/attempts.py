@@ -96,10 +96,11 @@ class AttemptStream(Delivery):
         self.attempt = exchange.begin_attempt(request.host, request.port)
         self.server_state = self.state_connecting
         known = self.flow.server_conn
+        proxy = self.plan.egress.via(request.scheme, request.host, request.port)
         dial = self._dial = Dial(
             (request.host, request.port),
             request.scheme == "https",
-            exchange.via or known.via,
+            proxy.address if proxy else known.via,
             known.transport_protocol,
         )
         yield from self.wait(self.plan.connect_timeout)

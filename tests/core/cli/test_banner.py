@@ -5,7 +5,6 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 
 from codemie_core.cli import banner
 from codemie_core.errors import Api
-from codemie_core.profile import Profile
 
 URL = "http://127.0.0.1:8080"
 
@@ -37,7 +36,7 @@ def test_url_is_one_that_a_client_on_this_machine_can_use(host: str, expected: s
 def test_target_is_shown_with_the_path_put_before_requests(spec: str, path: str, base_url: str, expected: str) -> None:
     mode = ReverseMode.parse(f"reverse:{spec}")
     assert isinstance(mode, ReverseMode)
-    assert banner.target_of(mode, path, Profile(base_url=base_url)) == expected
+    assert banner.target_of(mode, path, base_url) == expected
 
 
 ANTHROPIC = f"export ANTHROPIC_BASE_URL={URL}"

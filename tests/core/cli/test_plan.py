@@ -6,6 +6,7 @@ import pytest
 from codemie_core.cli import plan
 from codemie_core.cli.plan import Plan
 from codemie_core.errors import SettingsError
+from support.proxy import ADDONS
 
 
 def write_profile(home: Path, **values: str) -> None:
@@ -89,7 +90,7 @@ def test_without_target_and_profile_it_is_anthropic_and_says_so(codemie_home: Pa
 def test_what_is_passed_on_comes_last_and_wins() -> None:
     made = plan.arguments(Plan("reverse:https://a.example:443", "/p"), 9000, "127.0.0.1", True, ["--listen-port", "1"])
     assert made == [
-        *("-s", plan.bundle_file()),
+        *("-s", str(plan.BUNDLE)),
         *("--listen-host", "127.0.0.1"),
         *("--mode", "reverse:https://a.example:443"),
         *("--listen-port", "9000"),
@@ -108,8 +109,8 @@ def test_the_port_is_mitmproxys_own_when_nobody_names_one() -> None:
     assert "--listen-port" not in plan.arguments(Plan("regular"), None, "127.0.0.1", False, [])
 
 
-def test_bundle_file_is_the_script_beside_the_core() -> None:
-    assert Path(plan.bundle_file()) == Path(plan.__file__).parents[2] / "codemie.py"
+def test_bundle_is_the_script_beside_the_core() -> None:
+    assert plan.BUNDLE == ADDONS / "codemie.py"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_everything_after_the_dashes_is_mitmdumps(
     started: list[tuple[list[str], bool]], arguments: list[str], expected: list[str]
 ) -> None:
     assert call("start", *arguments).code == 0
-    common = ["-s", plan.bundle_file(), "--listen-host", "127.0.0.1"]
+    common = ["-s", str(plan.BUNDLE), "--listen-host", "127.0.0.1"]
     assert started == [(common + expected, False)]
 
 

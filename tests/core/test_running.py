@@ -1,0 +1,104 @@
+"""The register of running proxies."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codemie_core import running
+from codemie_core.places import Places
+from codemie_core.running import (
+    RunningProxy,
+    process_started,
+    remove_entry,
+    running_proxies,
+    this_process,
+    write_entry,
+)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path / "home")
+
+
+def entry(run_id: str = "one", started_at: float = 1.0, pid: int = 0, started: str = "") -> RunningProxy:
+    own_pid, own_start = this_process()
+    return RunningProxy(
+        run_id, pid or own_pid, started or own_start, started_at, ("127.0.0.1:8080",), ("regular",), "1"
+    )
+
+
+def test_an_entry_is_read_as_it_was_written(places: Places) -> None:
+    path = write_entry(places, entry())
+    assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
+    assert list(running_proxies(places)) == [entry()]
+    remove_entry(places, "one")
+    remove_entry(places, "one")
+    assert list(running_proxies(places)) == []
+
+
+def test_without_a_register_nothing_runs(places: Places) -> None:
+    assert list(running_proxies(places)) == []
+
+
+def test_the_oldest_comes_first(places: Places) -> None:
+    for run_id, started_at in (("b", 3.0), ("a", 2.0), ("c", 1.0)):
+        write_entry(places, entry(run_id, started_at))
+    assert [found.run_id for found in running_proxies(places)] == ["c", "a", "b"]
+
+
+def test_entries_of_processes_that_are_gone_are_removed(places: Places) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        gone = process.pid
+    write_entry(places, entry("gone", pid=gone, started="123"))
+    write_entry(places, entry("reused", started="another start of this very process id"))
+    write_entry(places, entry("alive"))
+    assert [found.run_id for found in running_proxies(places)] == ["alive"]
+    assert [path.stem for path in places.run.iterdir()] == ["alive"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"addresses": 1, "mode": []}', '{"addresses": [], "mode": []}']
+)
+def test_entries_that_cannot_be_read_are_passed_over_and_stay(content: str, places: Places) -> None:
+    places.ensure_private(places.run)
+    (places.run / "odd.json").write_text(content)
+    write_entry(places, entry())
+    assert [found.run_id for found in running_proxies(places)] == ["one"]
+    assert (places.run / "odd.json").exists()
+
+
+def test_an_entry_of_a_newer_version_is_understood(places: Places) -> None:
+    path = write_entry(places, entry())
+    path.write_text(json.dumps({**json.loads(path.read_text()), "from_the_future": 1}))
+    assert list(running_proxies(places)) == [entry()]
+
+
+def test_a_process_is_told_by_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    pid, started = this_process()
+    assert process_started(pid) == started != ""
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        gone = process.pid
+    assert process_started(gone) is None
+
+
+def test_where_there_is_no_proc_ps_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path
+
+    def without_proc(path: object) -> Path:
+        return real(str(path).replace("/proc/", "/no-such-proc/"))
+
+    monkeypatch.setattr(running, "Path", without_proc)
+    try:
+        started = process_started(os.getpid())
+    except FileNotFoundError:
+        pytest.skip("there is no ps here")
+    assert started
+    assert process_started(os.getpid()) == started
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        gone = process.pid
+    assert process_started(gone) is None
