@@ -15,7 +15,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from pydantic import Field, field_validator
 
 from codemie_core import agents, egress, target, trust
-from codemie_core.addon import Addon, AddonSettings
+from codemie_core.addon import Addon, AddonSettings, report
 from codemie_core.core_addon import core_of
 from codemie_core.durations import Duration, Size
 from codemie_core.errors import SettingsError, UnsupportedMitmproxy
@@ -76,6 +76,7 @@ class UpstreamAttempts(Addon, priority=0):
         self._stream_plan = AttemptPlan()
         self._plain_plan = AttemptPlan()
         self._egress = egress.Egress()
+        self._ca_file = ""
         self._prefixes: dict[ProxyMode, str] = {}
 
     def load(self, loader: Loader) -> None:
@@ -83,7 +84,7 @@ class UpstreamAttempts(Addon, priority=0):
         try:
             install.install()
         except UnsupportedMitmproxy as problem:
-            core_of(self).layers.problems.append(str(problem))
+            report(self, str(problem))
             return
         # Eager connections hang up on the client when the upstream is down, before any addon runs.
         ctx.options.update(connection_strategy="lazy")
@@ -106,11 +107,20 @@ class UpstreamAttempts(Addon, priority=0):
 
     def settled(self) -> None:
         """Make the plans, and the bundle of authorities."""
-        own = self.settings
-        if own.ca_file and ctx.options.ssl_verify_upstream_trusted_ca is None:
-            bundle = trust.trust_bundle(core_of(self).places, Path(own.ca_file), "codemie_upstream_attempts_ca_file")
-            ctx.options.update(ssl_verify_upstream_trusted_ca=str(bundle))
+        if self.settings.ca_file != self._ca_file:
+            self._trust(self.settings.ca_file)
         self._make_plans()
+
+    def _trust(self, ca_file: str) -> None:
+        option = "codemie_upstream_attempts_ca_file"
+        if core_of(self).running_since:
+            # mitmproxy keeps the contexts it has made from a file of this name.
+            raise SettingsError(f"{option} cannot be changed while the proxy runs; restart it")
+        if ctx.options.ssl_verify_upstream_trusted_ca is not None:
+            raise SettingsError(f"{option} and ssl_verify_upstream_trusted_ca are both set; keep one of them")
+        bundle = trust.trust_bundle(core_of(self).places, Path(ca_file), option)
+        ctx.options.update(ssl_verify_upstream_trusted_ca=str(bundle))
+        self._ca_file = ca_file
 
     def _make_plans(self) -> None:
         own = self.settings
@@ -135,7 +145,7 @@ class UpstreamAttempts(Addon, priority=0):
         try:
             found = egress.egress_from_env(os.environ)
         except SettingsError as problem:
-            core_of(self).layers.problems.append(str(problem))
+            report(self, str(problem))
             return
         self._egress = found.without(core_of(self).listening())
         if self._egress != found:

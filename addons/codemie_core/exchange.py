@@ -108,7 +108,7 @@ class Exchange:
     """Attached to a copy of the request on its way out, where they fit; never to the flow."""
     held_back: int = 0
     """Credentials that did not belong to the address an attempt went to."""
-    observers: list[Observer] = field(default_factory=list)
+    observers: list[Observer] = field(default_factory=list, repr=False)
     """Get decompressed copies of the response body, chunk by chunk; register before the head goes out. One that raises
     is dropped."""
     status: int | None = None
@@ -120,7 +120,7 @@ class Exchange:
     """Body bytes as sent to the client, still content-encoded, without keep-alives."""
     terminal: Terminal | None = None
     error: str | None = None
-    _request_json: object = None
+    _request_json: object = field(default=None, repr=False)
     _request_parsed: bool = False
     _identified: bool = False
 

@@ -90,7 +90,7 @@ def _judge(event: str, data: bytes) -> Gate | ErrorEvent:
         return Gate.OPEN
     try:
         body = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ErrorEvent("") if named_error else Gate.OPEN
     if not isinstance(body, dict):
         return ErrorEvent("") if named_error else Gate.OPEN

@@ -7,7 +7,6 @@ import json
 import uuid
 import weakref
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 from mitmproxy import http
@@ -67,7 +66,12 @@ def test_only_plain_values_go_into_what_mitmproxy_saves(book: ExchangeBook) -> N
 
 def test_the_scope_is_asked_once(book: ExchangeBook) -> None:
     asked: list[http.HTTPFlow] = []
-    book.scope = lambda flow: bool(asked.append(flow))
+
+    def nothing(flow: http.HTTPFlow) -> bool:
+        asked.append(flow)
+        return False
+
+    book.scope = nothing
     flow = request()
     assert not book.of(flow).scoped
     assert not book.of(flow).scoped
@@ -84,12 +88,11 @@ def test_an_exchange_is_closed_once(book: ExchangeBook) -> None:
 
 def test_a_closed_exchange_lives_as_long_as_its_flow(book: ExchangeBook) -> None:
     flow = request()
-    exchange = weakref.ref(SimpleNamespace())
     book.close(book.of(flow))
-    exchange = weakref.ref(flow)
+    alive = weakref.ref(flow)
     del flow
     gc.collect()
-    assert exchange() is None
+    assert alive() is None
     assert len(book._by_flow) == 0
 
 
@@ -97,7 +100,7 @@ def test_the_session_is_stable_for_a_conversation_and_no_id_of_the_agent(book: E
     one, same = (book.of(request(x_claude_code_session_id=SESSION)) for _ in range(2))
     other = book.of(request())
     assert one.session_id == same.session_id != other.session_id
-    assert uuid.UUID(one.session_id)
+    assert str(uuid.UUID(one.session_id)) == one.session_id
     assert one.session_id != SESSION
     book.fixed_session_id = "fixed"
     assert book.of(request(x_claude_code_session_id=SESSION)).session_id == "fixed"

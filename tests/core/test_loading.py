@@ -15,7 +15,11 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     """Writes a module; all of them are forgotten afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
-    yield lambda stem, source: (tmp_path / f"{stem}.py").write_text(source) and None
+
+    def write(stem: str, source: str) -> None:
+        (tmp_path / f"{stem}.py").write_text(source)
+
+    yield write
     for name in set(sys.modules) - before:
         del sys.modules[name]
     loading.left_out.clear()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal, Optional
 
 import pytest
+from mitmproxy.addonmanager import Loader
 from mitmproxy.options import Options
 from pydantic import Field, field_validator
 
@@ -46,23 +48,18 @@ def layers(environ: Mapping[str, str] | None = None, file: Mapping[str, Any] | N
     return Layers(environ or {}, {SECTION: file} if file is not None else {}, profile=Profile(**profile))
 
 
+def loader(options: Options) -> Loader:
+    """mitmproxy's own, with nothing behind it but options."""
+    return Loader(SimpleNamespace(options=options))
+
+
 def started(source: Layers, *settings: str) -> tuple[Sample, Options]:
     """What an addon would see after a start with these `--set`."""
     options = Options()
     options.set(*settings, defer=True)
-    declare(Loader(options), SECTION, Sample, source)
+    declare(loader(options), SECTION, Sample, source)
     source.problems.extend(apply_deferred(options, SECTION, Sample))
     return read(options, SECTION, Sample), options
-
-
-class Loader:
-    """mitmproxy's own, without its master."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def add_option(self, name: str, kind: Any, default: Any, help: str, choices: Sequence[str] | None) -> None:
-        self.options.add_option(name, kind, default, help, choices)
 
 
 KINDS: list[tuple[str, str, Any, Any]] = [
@@ -200,7 +197,7 @@ def test_options_of_other_addons_stay_deferred() -> None:
 def test_a_value_of_the_config_file_of_mitmproxy_is_taken_as_it_is() -> None:
     options = Options()
     options.update_defer(codemie_sample_addon_number=9, codemie_sample_addon_switch="yes")
-    declare(Loader(options), SECTION, Sample, layers())
+    declare(loader(options), SECTION, Sample, layers())
     [problem] = apply_deferred(options, SECTION, Sample)
     assert problem.startswith("codemie_sample_addon_switch: ")
     assert read(options, SECTION, Sample).number == 9

@@ -106,7 +106,7 @@ def test_a_file_and_a_profile_that_cannot_be_read_are_two_problems(places: Place
 
 def problems(file: dict[str, Any] | None = None, *deferred: str) -> list[str]:
     layers = Layers({}, file or {})
-    return unknown_keys(layers, dict.fromkeys(deferred, written(["x"])), LOADED, Bundle)  # type: ignore[arg-type] # duck
+    return unknown_keys(layers, dict.fromkeys(deferred, written(["x"])), LOADED, Bundle)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import certifi
 import httpx
 import pytest
 from mitmproxy import exceptions
@@ -101,6 +102,11 @@ TABLE = [
     option(f"{ATTEMPTS}_target_path=v1", "slash"),
     option(f"{ATTEMPTS}_ca_file=/nowhere/ca.pem", "/nowhere/ca.pem", "cannot be read"),
     option(f"{ATTEMPTS}_ca_file={Path(__file__)}", "PEM"),
+    Bad(
+        "two files of authorities",
+        (f"{ATTEMPTS}_ca_file", "keep one"),
+        sets=(f"{ATTEMPTS}_ca_file=a.pem", f"ssl_verify_upstream_trusted_ca={certifi.where()}"),
+    ),
     option("codemie_kept_flows=-1", "greater than or equal to 0"),
     option("codemie_allow_remote_peers=maybe", "true"),
     option("codemie_disabled=local_endpoint", "'local_endpoints'"),
@@ -233,7 +239,7 @@ LIVE: list[tuple[dict[str, Any], str]] = [
     ({f"{ATTEMPTS}_backoff": "soon"}, '"250ms"'),
     ({f"{ATTEMPTS}_retry_statuses": ["299"]}, "400 to 599"),
     ({f"{ATTEMPTS}_target_path": "v1"}, "slash"),
-    ({f"{ATTEMPTS}_ca_file": "/nowhere/ca.pem"}, "cannot be read"),
+    ({f"{ATTEMPTS}_ca_file": "/nowhere/ca.pem"}, "restart it"),
     ({"codemie_hosts": ["http://x"]}, "host pattern"),
     ({"codemie_disabled": ["local_endpoint"]}, "'local_endpoints'"),
     ({"connection_strategy": "eager"}, "lazy"),

@@ -45,7 +45,8 @@ HEADERS: Headers = [
     ("content-type", "application/json"),
 ]
 PATH = f"/v1/messages?beta=true&key={PLANTED['query']}"
-BODY = json.dumps({"model": "m", "stream": True, "metadata": {"user": PLANTED["body"]}}).encode()
+# The body names the user, so that the bundle parses it in search of the conversation.
+BODY = json.dumps({"model": "m", "stream": True, "metadata": {"user_id": PLANTED["body"]}}).encode()
 EVENTS = [sse(f'{{"n": {n}}}', "content_block_delta") for n in range(3)]
 OPTIONS = {
     "flow_detail": 0,

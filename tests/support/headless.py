@@ -34,7 +34,7 @@ class Recorded(log.MitmLogHandler):
     """Keeps what is logged from WARNING on."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.WARNING)  # type: ignore[no-untyped-call] # mitmproxy's own has no annotations
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -30,7 +30,6 @@ from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import (
-    DropStream,
     ErrorCode,
     GetHttpConnectionCompleted,
     RequestData,
@@ -50,8 +49,9 @@ from codemie_core import policy
 from codemie_core.exchange import Exchange, Terminal
 from codemie_core.policy import Answer, Failure, Reason, Release, Retry
 from codemie_core.seams.attempt_hooks import upstream_failed, upstream_response
+from codemie_core.seams.backpressure import backlog_of
 from codemie_core.seams.delivery import Delivery
-from codemie_core.seams.dialing import Dial, begin_dial, give_up_dial, why_not_connected
+from codemie_core.seams.dialing import Dial, begin_dial, give_up_dial, outermost, why_not_connected
 from codemie_core.seams.responses import retry_after, why_broken
 from codemie_core.seams.ticker import Tick
 from codemie_core.seams.wire_copy import wire_request
@@ -130,6 +130,7 @@ class AttemptStream(Delivery):
         self.exchange.held_back += len(held_back)
         content, trailers, number = request.raw_content, request.trailers, self.upstream_id
         self.sent_on = connection
+        self._watch_backlog(connection)
         self.server_state = self.state_wait_for_response_headers
         yield from self.wait(self.plan.first_byte_timeout)
         yield SendHttp(RequestHeaders(number, wire, not (content or trailers)), connection)
@@ -138,6 +139,12 @@ class AttemptStream(Delivery):
         if trailers:
             yield SendHttp(RequestTrailers(number, trailers), connection)
         yield SendHttp(RequestEndOfMessage(number), connection)
+
+    def _watch_backlog(self, connection: Connection) -> None:
+        backlog = backlog_of(self.context.client)
+        if backlog is not None and connection.alpn != b"h2":
+            # mitmproxy uses such a connection for one request only, so its entry goes when the connection does.
+            backlog.readers[outermost(self.parent, connection)] = self.stream_id
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
         """A head has arrived: may it be the one for the client?"""
@@ -200,8 +207,10 @@ class AttemptStream(Delivery):
         """Cancel the running attempt at the upstream and forget its response."""
         yield from self.cancel_upstream()
         if self.upstream_id != self.stream_id:
-            yield DropStream(self.upstream_id)
+            yield from self.drop_alias()
         self.upstream_id = next(_alias_ids)
+        if backlog := backlog_of(self.context.client):
+            backlog.aliases[self.upstream_id] = self.stream_id
         self.parent.streams[self.upstream_id] = self
         self.head, self.held, self._gate = None, [], None
         self.flow.response = self.flow.error = None

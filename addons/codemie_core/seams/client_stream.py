@@ -33,6 +33,7 @@ from mitmproxy.proxy.layers.http import (
 from codemie_core.errors import Problem
 from codemie_core.exchange import BOOK, Exchange, Terminal
 from codemie_core.policy import AttemptPlan, ReadyResponse
+from codemie_core.seams.backpressure import backlog_of
 from codemie_core.seams.responses import ready_response
 from codemie_core.seams.ticker import Tick, Ticker, ticker_of
 
@@ -184,14 +185,20 @@ class ClientStream(HttpStream):
             self.stop_waiting()
             switching = self.flow.response is not None and self.flow.response.status_code == 101
             if self.upstream_id != self.stream_id and not switching:
-                yield DropStream(self.upstream_id)
+                yield from self.drop_alias()
         yield from super().flow_done()
 
     def drop(self) -> layer.CommandGenerator[None]:
         self.flow.live = False
         yield DropStream(self.stream_id)
         if self.upstream_id != self.stream_id:
-            yield DropStream(self.upstream_id)
+            yield from self.drop_alias()
+
+    def drop_alias(self) -> layer.CommandGenerator[None]:
+        """The attempt that went by another id is over."""
+        if backlog := backlog_of(self.context.client):
+            backlog.aliases.pop(self.upstream_id, None)
+        yield DropStream(self.upstream_id)
 
     def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
         """After an upgrade: no tick of ours may reach the child layer, and the server knows us by our alias."""

@@ -27,6 +27,7 @@ from codemie_core import policy
 from codemie_core.exchange import Attempt, Exchange, Terminal
 from codemie_core.gate import CommitGate, ErrorEvent, Gate
 from codemie_core.policy import Failure, Reason
+from codemie_core.seams.backpressure import backlog_of
 from codemie_core.seams.client_stream import ClientStream
 from codemie_core.seams.responses import (
     is_event_stream,
@@ -175,6 +176,10 @@ class Delivery(ClientStream):
         yield from self.wait(self._patience)
 
     def keep_alive(self) -> layer.CommandGenerator[None]:
+        backlog = backlog_of(self.context.client)
+        if backlog is not None and backlog.is_full(self.stream_id):
+            yield from self.wait(self._patience)  # It is the client that does not read.
+            return
         silence = time.monotonic() - self._last_byte
         if silence >= self.plan.idle_timeout:
             yield from self.truncate(Reason.IDLE_TIMEOUT, "the upstream stopped sending")

@@ -35,7 +35,7 @@ def give_up_dial(http_layer: HttpLayer, dial: Dial) -> layer.CommandGenerator[No
     for connection, waiting in http_layer.waiting_for_establishment.items():
         if any(other is dial for other in waiting):
             if all(isinstance(other, Dial) and (other.expired or other.abandoned) for other in waiting):
-                yield commands.CloseConnection(_outermost(http_layer, connection))
+                yield commands.CloseConnection(outermost(http_layer, connection))
             return
 
 
@@ -58,7 +58,7 @@ def why_not_connected(http_layer: HttpLayer, dial: Dial, error: str) -> Failure:
     return connect_failure(error, tcp_established)
 
 
-def _outermost(http_layer: HttpLayer, connection: Connection) -> Connection:
+def outermost(http_layer: HttpLayer, connection: Connection) -> Connection:
     """The connection that is really being opened: behind an outbound proxy it is the one to the proxy."""
-    tunnel = getattr(http_layer.connections[connection], "tunnel_connection", None)
+    tunnel = getattr(http_layer.connections.get(connection), "tunnel_connection", None)
     return tunnel if isinstance(tunnel, Connection) else connection

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.server import ConnectionHandler
 
 from codemie_core.seams.attempts import AttemptStream
-from codemie_core.seams.backpressure import hold_back
+from codemie_core.seams.backpressure import BoundedHttp2Client, hold_back
 from codemie_core.seams.shape import Shape, require
 from codemie_core.seams.wire_errors import BoundedHttp1Client, JsonHttp1Server, JsonHttp2Server
 
@@ -29,12 +29,13 @@ SHAPE = Shape(
         "mitmproxy.proxy.layers.http._http1:Http1Client",
         "mitmproxy.proxy.layers.http._http2:Http2Connection",
         "mitmproxy.proxy.layers.http._http2:Http2Server",
+        "mitmproxy.proxy.layers.http._http2:Http2Client",
         "mitmproxy.proxy.layers.http._http_h2:BufferedH2Connection",
         "mitmproxy.proxy.layer:Layer",
         "mitmproxy.proxy.server:ConnectionHandler",
         "mitmproxy.proxy.mode_servers:ProxyConnectionHandler",
     ),
-    fingerprints=frozenset({"8011f2a14996c469"}),  # 12.2.1 to 12.2.3
+    fingerprints=frozenset({"59f2404248274938"}),  # 12.2.1 to 12.2.3
 )
 
 _REPLACEMENTS = {
@@ -42,6 +43,7 @@ _REPLACEMENTS = {
     "Http1Server": JsonHttp1Server,
     "Http2Server": JsonHttp2Server,
     "Http1Client": BoundedHttp1Client,
+    "Http2Client": BoundedHttp2Client,
 }
 
 

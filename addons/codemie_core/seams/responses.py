@@ -11,6 +11,9 @@ from codemie_core.errors import Api, Problem, error_body, error_headers
 from codemie_core.exchange import Exchange
 from codemie_core.policy import Failure, ReadyResponse, Reason
 
+LONGEST_RETRY_AFTER = 366 * 86400.0
+"""Seconds. Anything beyond means the same: not now."""
+
 
 def is_event_stream(response: http.Response) -> bool:
     """Server-sent events by content type, or by its absence: the ChatGPT backend streams without naming the type."""
@@ -51,12 +54,15 @@ def retry_after(headers: http.Headers) -> float | None:
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
-    if value.isascii() and value.isdigit():
-        return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        seconds = float(value) if value.isascii() and value.isdigit() else _seconds_until(value)
+    except (ValueError, OverflowError):
         return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
+
+
+def _seconds_until(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp() - time.time()
 
 
 def why_broken(message: str) -> Failure:

@@ -17,14 +17,16 @@ from mitmproxy.proxy.layers.http import (
     Http1Server,
     Http2Server,
     HttpEvent,
+    ResponseData,
     ResponseHeaders,
     ResponseProtocolError,
+    SendHttp,
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ErrorCode
 
 from codemie_core.errors import Problem, any_body, api_of, error_body, error_headers
-from codemie_core.seams.backpressure import note_queue
+from codemie_core.seams.backpressure import WindowOpened, backlog_of
 
 MAX_HEAD = 256 * 1024
 """Bytes. mitmproxy collects a head of any size; real ones stay below 64 KiB."""
@@ -98,22 +100,34 @@ class JsonHttp2Server(Http2Server):
     """HTTP/2 toward the client."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        status = event.code.http_status_code() if isinstance(event, ResponseProtocolError) else None
-        if status is not None and isinstance(event, HttpEvent) and self._may_still_answer(event.stream_id):
-            assert isinstance(event, ResponseProtocolError)
-            response = error_response(status, event.message, None)
-            fields = [(name.lower(), value) for name, value in response.headers.fields]
-            self.h2_conn.send_headers(event.stream_id, [(b":status", b"%d" % status), *fields])
-            self.h2_conn.send_data(event.stream_id, response.raw_content or b"", end_stream=True)
-            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        backlog = backlog_of(self.context.client)
+        if isinstance(event, ResponseProtocolError) and self._may_still_answer(event):
+            yield from self._refuse(event)
         else:
             yield from super()._handle_event(event)
-        note_queue(self.context.client, self.h2_conn)
+        if backlog is None:
+            return
+        if isinstance(event, ResponseData):
+            backlog.sent(event.stream_id, len(event.data), self.h2_conn)
+        elif isinstance(event, (events.DataReceived, ResponseProtocolError)):
+            for stream_id in backlog.received(self.h2_conn):
+                if waiting := backlog.withheld.pop(stream_id, None):
+                    connection, event_id = waiting
+                    yield SendHttp(WindowOpened(event_id), connection)
 
-    def _may_still_answer(self, stream_id: int) -> bool:
-        if not self.is_open_for_us(stream_id):
+    def _refuse(self, event: ResponseProtocolError) -> layer.CommandGenerator[None]:
+        status = event.code.http_status_code()
+        assert status is not None
+        response = error_response(status, event.message, None)
+        fields = [(name.lower(), value) for name, value in response.headers.fields]
+        self.h2_conn.send_headers(event.stream_id, [(b":status", b"%d" % status), *fields])
+        self.h2_conn.send_data(event.stream_id, response.raw_content or b"", end_stream=True)
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+
+    def _may_still_answer(self, event: ResponseProtocolError) -> bool:
+        if event.code.http_status_code() is None or not self.is_open_for_us(event.stream_id):
             return False
-        return not self.h2_conn.streams[stream_id].state_machine.headers_sent
+        return not self.h2_conn.streams[event.stream_id].state_machine.headers_sent
 
 
 class BoundedHttp1Client(Http1Client):
