@@ -4,7 +4,7 @@ import json
 
 import pytest
 from mitmproxy import hooks, http
-from mitmproxy.proxy import layers
+from mitmproxy.proxy import layers, server_hooks
 from mitmproxy.test import tflow, tutils
 
 from codemie_core.addon import contained
@@ -20,7 +20,8 @@ NOT_OURS = {
 
 
 def test_every_hook_that_mitmproxy_and_the_bundle_call_is_known() -> None:
-    assert layers.__name__  # importing the layers fills the list
+    assert layers.__name__
+    assert server_hooks.__name__  # importing these two fills the list
     assert hooks.all_hooks.keys() - NOT_OURS == HOOKS
 
 

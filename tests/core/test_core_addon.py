@@ -19,7 +19,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow, tutils
 
 from codemie_core import __version__
-from codemie_core.addon import Addon, AddonSettings, State
+from codemie_core.addon import Addon, AddonSettings, State, Status
 from codemie_core.core_addon import CoreAddon, core_of, counters, is_local
 from codemie_core.exchange import BOOK, RUN_ID, Exchange, Terminal
 from codemie_core.policy import AttemptPlan, Failure, Reason
@@ -218,6 +218,42 @@ async def test_addons_are_switched_by_two_lists(change: dict[str, list[str]], st
     other = Listener()
     async with running(other, Fixed(), **change):
         assert other.status.started is started
+
+
+async def test_an_addon_that_is_off_from_the_start_is_never_started() -> None:
+    class Second(Addon, priority=50, name="second"):
+        def start(self) -> None:
+            raise AssertionError("it is off")
+
+    first, second = Listener(), Second()
+    with taddons.context() as tctx:
+        # The options of the first addon configure the core before the second one has loaded.
+        tctx.options.set("codemie_disabled=second", defer=True)
+        tctx.master.addons.add(first, second)
+        await tctx.master.addons.trigger_event(hooks.RunningHook())
+    assert first.log == ["start"]
+    assert second.status == Status(enabled=False)
+
+
+class Needy(Addon, priority=50, name="needy", requires=("listener",)):
+    """Does not work alone."""
+
+
+@pytest.mark.parametrize(
+    "addons, disabled, starts",
+    [
+        ((Listener, Needy), [], True),
+        ((Needy,), [], False),
+        ((Listener, Needy), ["listener"], False),
+        ((Listener, Needy), ["listener", "needy"], True),
+    ],
+)
+async def test_an_addon_does_not_run_without_those_it_needs(
+    addons: tuple[type[Addon], ...], disabled: list[str], starts: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(*(addon() for addon in addons), codemie_disabled=disabled) as room:
+        assert bool(room.core.running_since) is starts
+    assert any("needy needs listener" in message for message in caplog.messages) is not starts
 
 
 async def test_an_addon_that_guards_the_proxy_is_not_switched_while_it_runs() -> None:

@@ -64,10 +64,19 @@ def test_a_closed_addon_that_cannot_be_loaded_stops_the_start(
     house: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     house("sample_bad", "raise RuntimeError('broken')\n")
-    loading.load_addons(("sample_bad", "closed"))
+    house("sample_good", "addons = ['good']\n")
+    assert loading.load_addons(("sample_bad", "closed"), ("sample_good", "open")) == ["good"]
     [(level, line)] = lines(caplog)
     assert level == logging.ERROR
     assert "no request may pass without it" in line
+
+
+def test_a_bundle_of_which_nothing_can_be_loaded_does_not_start(
+    house: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    house("sample_bad", "raise RuntimeError('broken')\n")
+    assert loading.load_addons(("sample_bad", "open")) == []
+    assert [level for level, _ in lines(caplog)] == [logging.WARNING, logging.ERROR]
 
 
 def test_an_error_without_a_traceback_has_no_place() -> None:

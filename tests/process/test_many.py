@@ -18,7 +18,7 @@ from codemie_core.demo.upstream import Upstream
 from support import certificates, recorder
 from support.certificates import Authority, ca_of
 from support.clients import Answer, Http1, Http2
-from support.proxy import BUNDLE, Mitmproxy, reverse
+from support.proxy import ADDONS, BUNDLE, Mitmproxy, reverse
 from support.shared import shared_proxy
 from support.websocket import WebSocketClient
 
@@ -323,4 +323,6 @@ async def test_a_signal_ends_it_at_once_with_every_exchange_closed(how: signal.S
         *[("/v1/messages", "proxy_stopped")] * 5,
         *[("/v1/responses", "proxy_stopped")] * 2,
     ]
-    assert "Traceback" not in proxy.log
+    # Python 3.12.1 itself prints a traceback for each connection task that is cancelled at the end.
+    assert "crashed" not in proxy.log
+    assert f'File "{ADDONS}' not in proxy.log

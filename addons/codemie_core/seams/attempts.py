@@ -222,7 +222,6 @@ class AttemptStream(Delivery):
             yield SendHttp(RequestProtocolError(self.upstream_id, "given up", ErrorCode.CANCEL), connection)
         if self._dial is not None:
             dial, self._dial = self._dial, None
-            dial.abandoned = True
             yield from give_up_dial(self.parent, dial)
 
     def _upstream_broke(self, event: ResponseProtocolError) -> layer.CommandGenerator[None]:
@@ -239,11 +238,9 @@ class AttemptStream(Delivery):
             if self.due < math.inf:
                 yield from self.ticker.watch(self)
             return
-        if self.server_state == self.state_connecting and self._dial is not None:
-            # The dial completes with an error when it is cancelled, and that is when the attempt fails.
-            self._dial.expired = True
-            self.due = math.inf
-            yield from give_up_dial(self.parent, self._dial)
+        if self.server_state == self.state_connecting:
+            yield from self.cancel_upstream()
+            yield from self.failed(Failure(Reason.CONNECT_TIMEOUT))
         elif self.server_state == self.state_backing_off:
             assert self.exchange is not None
             yield from self.begin(self.exchange)

@@ -6,21 +6,29 @@ departure would be noticed meanwhile. A Dial is the same command, answered by an
 
 from __future__ import annotations
 
-from mitmproxy.connection import Connection, Server
-from mitmproxy.proxy import commands, layer
-from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer
+from weakref import WeakSet
 
-from codemie_core.policy import Failure, Reason, connect_failure
+from mitmproxy.connection import Connection, ConnectionState, Server
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer
+from mitmproxy.proxy.server import ConnectionHandler
+
+from codemie_core.policy import Failure, connect_failure
+
+_given_up: WeakSet[Connection] = WeakSet()
+"""Connections that nobody waits for any more, though their making may go on."""
 
 
 class Dial(GetHttpConnection):
     """Ask HttpLayer for a connection; the answer is a GetHttpConnectionCompleted for this very object."""
 
     blocking = False
-    expired = False
-    """The connect deadline has passed; its completion is a time-out whatever it says."""
     abandoned = False
     """Nobody waits for it any more."""
+
+    def connection_spec_matches(self, connection: Connection) -> bool:
+        """mitmproxy's own; but a dial never joins those who wait for a connection that was given up."""
+        return connection not in _given_up and super().connection_spec_matches(connection)
 
 
 def begin_dial(http_layer: HttpLayer, source: layer.Layer, dial: Dial) -> layer.CommandGenerator[None]:
@@ -32,9 +40,11 @@ def begin_dial(http_layer: HttpLayer, source: layer.Layer, dial: Dial) -> layer.
 
 def give_up_dial(http_layer: HttpLayer, dial: Dial) -> layer.CommandGenerator[None]:
     """Cancel the connection being made for `dial`, unless other streams of the client wait for the same one."""
+    dial.abandoned = True
     for connection, waiting in http_layer.waiting_for_establishment.items():
         if any(other is dial for other in waiting):
-            if all(isinstance(other, Dial) and (other.expired or other.abandoned) for other in waiting):
+            if all(isinstance(other, Dial) and other.abandoned for other in waiting):
+                _given_up.add(connection)
                 yield commands.CloseConnection(outermost(http_layer, connection))
             return
 
@@ -53,9 +63,30 @@ def why_not_connected(http_layer: HttpLayer, dial: Dial, error: str) -> Failure:
         connection.error = None
         if not tcp_established and not connection.via:
             del http_layer.connections[connection]  # It was never open, so no event can name it any more.
-    if dial.expired:
-        return Failure(Reason.CONNECT_TIMEOUT)
     return connect_failure(error, tcp_established)
+
+
+def answer_every_dial(handler: ConnectionHandler) -> None:
+    """Let a dial fail whose peer is gone before mitmproxy has asked for its name.
+
+    mitmproxy's `open_connection` ends in an AssertionError then, and nobody is ever told.
+    """
+    open_connection = handler.open_connection
+
+    async def open_and_tell(command: commands.OpenConnection) -> None:
+        try:
+            await open_connection(command)
+        except AssertionError:
+            connection = command.connection
+            if connection.peername is not None:
+                raise
+            connection.state, connection.error = ConnectionState.CLOSED, "connection reset by peer"
+            transport = handler.transports.pop(connection, None)
+            if transport is not None and transport.writer is not None:
+                transport.writer.close()
+            await handler.server_event(events.OpenConnectionCompleted(command, connection.error))
+
+    handler.open_connection = open_and_tell  # type: ignore[method-assign] # an instance's own, mitmproxy calls it by name
 
 
 def outermost(http_layer: HttpLayer, connection: Connection) -> Connection:

@@ -14,6 +14,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from codemie_core.seams.attempts import AttemptStream
 from codemie_core.seams.backpressure import BoundedHttp2Client, hold_back
+from codemie_core.seams.dialing import answer_every_dial
 from codemie_core.seams.shape import Shape, require
 from codemie_core.seams.wire_errors import BoundedHttp1Client, JsonHttp1Server, JsonHttp2Server
 
@@ -57,9 +58,11 @@ def install() -> None:
 
 
 def prepare_connection(handler: ConnectionHandler, max_upstream_connections: int) -> None:
-    """Two bounds of one client connection that mitmproxy has no option for.
+    """What one client connection needs and mitmproxy has no option for.
 
-    It opens at most five connections at a time to an address, and it holds whatever an HTTP/2 client does not read.
+    It opens at most five connections at a time to an address, holds whatever an HTTP/2 client does not read, and forgets
+    a dial whose peer resets at once.
     """
     handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(max_upstream_connections))
     hold_back(handler)
+    answer_every_dial(handler)

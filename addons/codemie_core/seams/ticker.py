@@ -7,6 +7,7 @@ stream itself and holds only those that wait right now.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -75,13 +76,15 @@ class Ticker(layer.Layer):
             # Taken off first: a stream paused in a hook gets its tick late and must not be ticked at again and again.
             self._waiting.discard(stream)
             yield from stream.handle_event(Tick())
-        if self._waiting and not self._armed:
-            yield from self._arm(min(s.due for s in self._waiting))
+        soonest = min((s.due for s in self._waiting), default=math.inf)
+        if soonest < math.inf and not any(when <= soonest for when in self._armed.values()):
+            yield from self._arm(soonest)
 
     def _arm(self, due: float) -> layer.CommandGenerator[None]:
-        delay = min(max(due - time.monotonic(), 0.001), LONGEST_TICK)
+        now = time.monotonic()
+        delay = min(max(due - now, 0.001), LONGEST_TICK)
         wakeup = commands.RequestWakeup(delay)
-        self._armed[wakeup] = time.monotonic() + delay
+        self._armed[wakeup] = now + delay
         yield wakeup
         # HttpLayer has just noted the stream that is running as the one to be woken; it shall be us.
         self._http_layer.command_sources[wakeup] = self
