@@ -303,8 +303,8 @@ main() {
         start | demo | config | status | version) exec "$VENV/bin/codemie-proxy" "$command" "$@" ;;
         dump) bundle mitmdump "$@" ;;
         web) bundle mitmweb --no-web-open-browser --set store_streamed_bodies=true --set codemie_kept_flows=500 "$@" ;;
-        test) cd "$ROOT" && exec "$VENV/bin/python" -m pytest -m "not bench" "$@" ;;
-        bench) cd "$ROOT" && exec "$VENV/bin/python" -m pytest -m bench -s tests/bench "$@" ;;
+        test) cd "$ROOT" && exec "$VENV/bin/python" -m pytest "$@" ;;
+        bench) cd "$ROOT/tests" && exec "$VENV/bin/python" -m bench.run "$@" ;;
         check) check ;;
     esac
 }

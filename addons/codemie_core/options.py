@@ -106,17 +106,22 @@ class Setting:
             raise TypeError(f"{self.option}: mitmproxy options cannot hold {kind!r}")
         return Union[plain, None] if self.optional else plain  # noqa: UP007 - mitmproxy compares with Optional[str]
 
-    def default(self, layers: Layers) -> Any:
-        """The value for the option when nobody sets it, and a line in `layers.problems` for each one unusable."""
-        for source, raw in self._sources(layers):
+    def resolve(self, layers: Layers) -> Resolved:
+        """The value when nobody sets the option, and a line in `layers.problems` for each one that cannot be used.
+
+        A wrong value is a problem also where a stronger source hides it: the day that source goes, nobody looks here.
+        """
+        found = Resolved(self, self.text(self.info.get_default(call_default_factory=True)), "default")
+        for source in reversed(list(self._sources(layers))):
             try:
-                value = coerce_env(raw, self.typespec, source) if source in self.variables else raw
+                environment = source.place in self.variables
+                value = coerce_env(source.raw, self.typespec, source.place) if environment else source.raw
                 self._check(value)
             except SettingsError as problem:
-                layers.problems.append(f"{source}: {problem}")
+                layers.problems.append(f"{source.place}: {problem}")
             else:
-                return self.text(value)
-        return self.text(self.info.get_default(call_default_factory=True))
+                found = Resolved(self, self.text(value), source.name)
+        return found
 
     def text(self, value: Any) -> Any:
         """A value as the option holds it."""
@@ -145,18 +150,37 @@ class Setting:
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(Annotated[self.info.annotation, self.info])  # type: ignore[arg-type] # a type made at run time
 
-    def _sources(self, layers: Layers) -> Iterator[tuple[str, Any]]:
-        """Who says something about this setting, the strongest first: (name of the source, its value)."""
+    def _sources(self, layers: Layers) -> Iterator[Source]:
+        """Who says something about this setting, the strongest first."""
         for variable in self.variables:
             if variable in layers.environ:
-                yield variable, layers.environ[variable]
+                yield Source(f"environment: {variable}", variable, layers.environ[variable])
         section = layers.file.get(self.section, {}) if self.section else layers.file
         if isinstance(section, Mapping) and self.name in section:
-            yield f"{layers.file_name}: {self.key}", section[self.name]
+            yield Source(layers.file_name, f"{layers.file_name}: {self.key}", section[self.name])
+        profile = layers.profile
         for mark in self.info.metadata:
-            value = getattr(layers.profile, mark.attribute) if isinstance(mark, FromProfile) else None
+            value = getattr(profile, mark.attribute) if isinstance(mark, FromProfile) else None
             if value not in (None, ""):
-                yield f"CodeMie profile: {mark.attribute}", value
+                yield Source(f"CodeMie profile {profile.name}", f"CodeMie profile: {mark.attribute}", value)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Somebody's word on a setting: who, where exactly, and what."""
+
+    name: str
+    place: str
+    raw: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A setting's value, as its option holds it, and the name of the source that decided."""
+
+    setting: Setting
+    value: Any
+    source: str
 
 
 def settings_of(section: str, model: type[BaseModel]) -> list[Setting]:
@@ -167,7 +191,9 @@ def settings_of(section: str, model: type[BaseModel]) -> list[Setting]:
 def declare(loader: Loader, section: str, model: type[BaseModel], layers: Layers) -> None:
     """Add the options of a model, with their resolved defaults."""
     for setting in settings_of(section, model):
-        loader.add_option(setting.option, setting.typespec, setting.default(layers), setting.help, setting.choices)
+        loader.add_option(
+            setting.option, setting.typespec, setting.resolve(layers).value, setting.help, setting.choices
+        )
 
 
 def apply_deferred(options: optmanager.OptManager, section: str, model: type[BaseModel]) -> list[str]:

@@ -221,7 +221,7 @@ def test_a_section_that_is_no_mapping_sets_nothing() -> None:
 def test_settings_of_the_bundle_stand_at_the_top_level() -> None:
     [setting] = [found for found in settings_of("", Sample) if found.name == "text"]
     assert (setting.option, setting.key, setting.variables) == ("codemie_text", "text", ["CODEMIE_TEXT"])
-    assert setting.default(Layers({}, {"text": "x"})) == "x"
+    assert setting.resolve(Layers({}, {"text": "x"})).value == "x"
 
 
 def test_a_setting_says_what_it_is_for() -> None:

@@ -52,7 +52,7 @@ def shared_config(home: Path, **changes: dict[str, object]) -> None:
     for stem in STEMS:
         [addon] = importlib.import_module(stem).addons
         found = settings_of(stem, addon.Settings)
-        sections[stem] = {setting.name: setting.default(Layers({})) for setting in found}
+        sections[stem] = {setting.name: setting.resolve(Layers({})).value for setting in found}
         sections[stem] |= changes.get(stem, {})
     (home / "proxy").mkdir(parents=True, mode=0o700)
     # YAML reads JSON.

@@ -161,7 +161,7 @@ def test_development_tools_come_only_when_they_are_needed(checkout: Checkout) ->
     checkout.run("version")
     assert checkout.calls.read_text().endswith("[cli,fast]\n")
     status, out, _ = checkout.run("test", "-k", "sse")
-    assert (status, out) == (0, "<python><-m><pytest><-m><not bench><-k><sse>")
+    assert (status, out) == (0, "<python><-m><pytest><-k><sse>")
     assert checkout.calls.read_text().endswith("[cli,fast,dev]\n")
     checkout.run("version")
     assert checkout.installs() == 2

@@ -76,7 +76,7 @@ def setting_schema(setting: Setting) -> dict[str, Any]:
 
 def default(setting: Setting) -> str:
     """The default as the option holds it."""
-    value = setting.default(Layers({}))
+    value = setting.resolve(Layers({})).value
     if isinstance(value, bool):
         return "`true`" if value else "`false`"
     if isinstance(value, list):

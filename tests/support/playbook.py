@@ -8,7 +8,7 @@
 
 The layers are mitmproxy's real HttpLayer with the attempt machine in its place. Both ends speak HTTP events instead of
 bytes, so that ids and order can be seen, for any number of streams. `trace` tells what happened in words, `seen` holds
-the events themselves.
+the events themselves. An end that is to speak bytes is named in `wires`; `written` holds what went out to it.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ from mitmproxy.test import taddons
 from codemie_core import exchange as exchanges
 from codemie_core.exchange import BOOK, Attempt, Exchange, exchange_of
 from codemie_core.policy import AttemptPlan
-from codemie_core.seams import attempts, client_stream, delivery, responses, ticker
+from codemie_core.seams import attempts, client_stream, delivery, install, responses, ticker
 from codemie_core.seams.attempt_hooks import AttemptHook
-from codemie_core.seams.attempts import AttemptStream
 
 type Hook = Callable[..., object]
 
@@ -108,6 +107,9 @@ class Playbook:
     options: Mapping[str, object] = field(default_factory=dict)
     alpn: bytes | None = None
     """What the upstream speaks: with b"h2" streams share its connection."""
+    client_alpn: bytes | None = None
+    wires: set[str] = field(default_factory=set)
+    """Ends that speak bytes: "client", "upstream"."""
 
     def __post_init__(self) -> None:
         self.clock = Clock()
@@ -118,6 +120,7 @@ class Playbook:
         self.wakeups: list[tuple[float, commands.RequestWakeup]] = []
         self.paused: list[commands.StartHook] = []
         self.pending: list[commands.OpenConnection] = []
+        self.written: dict[Connection, bytearray] = {}
         self.asked: list[int] = []
         """Ids under which requests went to the upstream."""
 
@@ -130,14 +133,17 @@ class Playbook:
         for module in _TIMED:
             self._patch.setattr(module, "time", shim)
         self._patch.setattr(Exchange, "begin_attempt", self._beginning(Exchange.begin_attempt))
-        self._patch.setattr(http_layers, "HttpStream", AttemptStream)
-        for name in ("Http1Client", "Http2Client"):
-            self._patch.setattr(http_layers, name, lambda context: End(context, context.server, self, "upstream"))
+        for name, replacement in install._REPLACEMENTS.items():
+            self._patch.setattr(http_layers, name, replacement)
+        if "upstream" not in self.wires:
+            for name in ("Http1Client", "Http2Client"):
+                self._patch.setattr(http_layers, name, lambda context: End(context, context.server, self, "upstream"))
         self.client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=self.clock.time())
-        self.client.state = ConnectionState.OPEN
+        self.client.state, self.client.alpn = ConnectionState.OPEN, self.client_alpn
         self.context = Context(self.client, self._addons.options)
         self.layer = http_layers.HttpLayer(self.context, HTTPMode.regular)
-        self.layer.connections[self.client] = End(self.context.fork(), self.client, self, "client")
+        if "client" not in self.wires:
+            self.layer.connections[self.client] = End(self.context.fork(), self.client, self, "client")
         self.feed(events.Start())
         return self
 
@@ -182,6 +188,9 @@ class Playbook:
         """The client gives up."""
         self.client_says(RequestProtocolError(stream_id, "client disconnected", code))
 
+    def client_writes(self, data: bytes) -> None:
+        self.feed(events.DataReceived(self.client, data))
+
     def client_says(self, event: HttpEvent) -> None:
         self.feed(Says(self.client, event))
 
@@ -222,6 +231,9 @@ class Playbook:
     def break_off(self, message: str = "server closed connection", to: int | None = None) -> None:
         """The response breaks off."""
         self.upstream_says(ResponseProtocolError(self._id(to), message, ErrorCode.GENERIC_SERVER_ERROR))
+
+    def upstream_writes(self, data: bytes) -> None:
+        self.feed(events.DataReceived(self.servers[-1], data))
 
     def upstream_says(self, event: HttpEvent) -> None:
         self.feed(Says(self.servers[-1], event))
@@ -273,6 +285,10 @@ class Playbook:
         """How often this is in the trace."""
         return self.trace.count(words)
 
+    def taken(self, connection: Connection) -> bytes:
+        """What was written to this connection since it was asked for last."""
+        return bytes(self.written.pop(connection, b""))
+
     def note(self, name: str, event: HttpEvent) -> None:
         """An end of the layers got an event."""
         self.seen.append((name, event))
@@ -305,7 +321,9 @@ class Playbook:
                 self.trace.append("open")
             case commands.CloseConnection():
                 self.trace.append("close")
-            case commands.Log() | commands.RequestWakeup() | commands.SendData():
+            case commands.SendData():
+                self.written.setdefault(command.connection, bytearray()).extend(command.data)
+            case commands.Log() | commands.RequestWakeup():
                 pass
             case _:
                 raise AssertionError(f"unexpected: {command}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -15,17 +14,8 @@ from codemie_core.addon import Addon
 from codemie_core.core_addon import BundleSettings
 from codemie_core.errors import SettingsError
 from codemie_core.loading import left_out
-from codemie_core.options import FromProfile, Layers, Setting
+from codemie_core.options import Layers, Resolved, Setting
 from codemie_core.sources import did_you_mean, is_addon_name, unknown_keys
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A setting's value, as its option holds it, and the source that decided."""
-
-    setting: Setting
-    value: Any
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +41,16 @@ class Declarations:
 
     def resolve(self, layers: Layers) -> list[Resolved]:
         """Every setting with the value it would have at a start now, `--set` aside."""
-        return [_resolve(setting, layers) for setting in self.settings()]
+        quiet = replace(layers, problems=[])
+        return [setting.resolve(quiet) for setting in self.settings()]
 
     def problems(self, layers: Layers) -> list[str]:
         """One line for everything that would stop a start."""
         found = [*layers.problems, *(f"{left.name} cannot be loaded: {left.error}" for left in left_out)]
         found += unknown_keys(layers, {}, self.addons, BundleSettings)
+        own = replace(layers, problems=found)
         for setting in self.settings():
-            for _, alone in _sources(setting, layers):
-                setting.default(alone)
-                found += alone.problems
+            setting.resolve(own)
         return [*found, *self._across(layers)]
 
     def _across(self, layers: Layers) -> Iterator[str]:
@@ -76,24 +66,3 @@ class Declarations:
             for name in getattr(values, option):
                 if name not in known and not is_addon_name(name):
                     yield f"{option}: there is no addon {name!r}{did_you_mean(name, known)}"
-
-
-def _resolve(setting: Setting, layers: Layers) -> Resolved:
-    for source, alone in _sources(setting, layers):
-        value = setting.default(alone)
-        if not alone.problems:
-            return Resolved(setting, value, source)
-    return Resolved(setting, setting.default(Layers({})), "default")
-
-
-def _sources(setting: Setting, layers: Layers) -> Iterator[tuple[str, Layers]]:
-    """The layers that say something about a setting, the strongest first, each on its own."""
-    for variable in setting.variables:
-        if variable in layers.environ:
-            yield f"environment: {variable}", Layers({variable: layers.environ[variable]})
-    section = layers.file.get(setting.section) if setting.section else layers.file
-    if isinstance(section, Mapping) and setting.name in section:
-        yield layers.file_name, Layers({}, layers.file, layers.file_name)
-    marks = [mark for mark in setting.info.metadata if isinstance(mark, FromProfile)]
-    if any(getattr(layers.profile, mark.attribute) not in (None, "") for mark in marks):
-        yield f"CodeMie profile {layers.profile.name}", Layers({}, profile=layers.profile)

@@ -125,7 +125,7 @@ def _is_http_reverse(mode: ProxyMode) -> bool:
 def require_free(mode: ProxyMode, opts: options.Options) -> None:
     """SettingsError when something listens where this mode wants to."""
     host, port = mode.listen_host(opts.listen_host), mode.listen_port(opts.listen_port)
-    if not port or "tcp" not in str(mode.transport_protocol):
+    if not port or mode.transport_protocol not in ("tcp", "both"):
         return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -42,7 +42,7 @@ def _setting(setting: Setting, indent: str) -> Iterator[str]:
     if setting.choices:
         yield from _comment(f"One of: {', '.join(setting.choices)}.", indent)
     yield from _comment(f"{', '.join(setting.variables)}; --set {setting.option}", indent)
-    default = setting.default(Layers({}))
+    default = setting.resolve(Layers({})).value
     if isinstance(default, Sequence) and not isinstance(default, str) and default:
         yield f"#{indent}{setting.name}:"
         for item in default:

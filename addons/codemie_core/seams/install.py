@@ -60,8 +60,8 @@ def install() -> None:
 def prepare_connection(handler: ConnectionHandler, max_upstream_connections: int) -> None:
     """What one client connection needs and mitmproxy has no option for.
 
-    It opens at most five connections at a time to an address, holds whatever an HTTP/2 client does not read, and forgets
-    a dial whose peer resets at once.
+    It opens at most five connections at a time to an address, holds whatever an HTTP/2 client does not read, and
+    forgets a dial whose peer resets at once.
     """
     handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(max_upstream_connections))
     hold_back(handler)

@@ -77,7 +77,7 @@ def test_resolved_values_are_what_a_start_would_use(declarations: Declarations) 
         profile=Profile(project="p"),
     )
     for found in declarations.resolve(layers):
-        assert found.value == found.setting.default(layers)
+        assert found.value == found.setting.resolve(layers).value
     assert layers.problems == []
 
 

@@ -39,7 +39,7 @@ def test_with_every_line_uncommented_it_is_valid_and_says_the_defaults(tmp_path:
     layers = Layers({}, load_config_file(file, required=True), str(file))
     assert declarations.problems(layers) == []
     for found in declarations.resolve(layers):
-        assert found.value == found.setting.default(Layers({}))
+        assert found.value == found.setting.resolve(Layers({})).value
         assert found.source == ("default" if found.setting.key == "config" else str(file))
 
 
