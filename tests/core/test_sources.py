@@ -128,6 +128,7 @@ def test_known_keys_are_right(file: dict[str, Any]) -> None:
     [
         ({"hots": []}, "codemie.yaml: there is no key 'hots'; did you mean 'hosts'?"),
         ({"weather": {}}, "codemie.yaml: there is no key 'weather'"),
+        ({"config": "x"}, "codemie.yaml: a file cannot name another one; use CODEMIE_CONFIG or codemie_config"),
         ({"../evil": {}}, "codemie.yaml: there is no key '../evil'"),
         (
             {"upstream_atempts": {}},

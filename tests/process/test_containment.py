@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -87,6 +88,8 @@ async def test_an_addon_that_raises_everywhere_changes_nothing_for_anybody_else(
                     if name == "with":
                         proxy.wait_for_log(f"failed in {mishap}")
                 health = proxy.health()
+                # asyncio of Python 3.12.1 prints one of its own for a client that is still connected at the end.
+                assert "Traceback" not in proxy.log
                 assert proxy.stop() == 0
         heard[name] = witness.heard(file)
     assert runs["with"] == runs["without"]
@@ -106,7 +109,6 @@ async def test_an_addon_that_raises_everywhere_changes_nothing_for_anybody_else(
     told = Counter(line.partition(" failed in ")[2].partition(":")[0] for line in lines)
     assert set(told) >= set(bad["mishaps"])
     assert set(told.values()) == {1}
-    assert "Traceback" not in proxy.log
     assert "Addon error" not in proxy.log
 
 
@@ -137,7 +139,7 @@ async def test_a_raising_chunk_observer_is_dropped_and_the_bytes_pass(tmp_path: 
         with reverse(upstream.url, scripts=scripts, env=onlooker.env(seen), options=FAST) as proxy:
             for _ in range(3):
                 upstream.script(Step(events=EVENTS))
-                async with Http1(proxy.port) as client:
+                async with asyncio.timeout(10), Http1(proxy.port) as client:
                     answer = await client.ask("POST", "/v1/messages", body=b'{"stream": true}')
                 assert (answer.status, answer.body, answer.ended) == (200, b"".join(EVENTS), "complete")
             states = {addon["name"]: addon for addon in proxy.health()["addons"]}

@@ -60,8 +60,8 @@ class Complaining(Addon, priority=17, name="complaining"):
         raise ValueError(f"{flow} {exchange_of(flow)!r} {self!r} {self.settings!r}")
 
     def exchange_done(self, exchange: object) -> None:
-        """Tell the exchange."""
-        raise ValueError(f"{exchange!r}")
+        """Tell the exchange, as much of its end as fits."""
+        raise ValueError(repr(exchange)[-400:])
 
 
 addons = [Attaching(), Complaining()]

@@ -181,7 +181,8 @@ class Playbook:
     ) -> None:
         """A request head."""
         fields = [(name.encode(), value.encode()) for name, value in headers]
-        request = http.Request.make(method, f"http://upstream.test:80{path}", headers=fields)
+        request = http.Request.make(method, f"http://upstream.test:80{path}", headers=())
+        request.headers.fields = ((b"host", b"upstream.test"), *fields)
         self.client_says(RequestHeaders(stream_id, request, end_stream=False))
 
     def leave(self, stream_id: int = 1, code: ErrorCode = ErrorCode.CLIENT_DISCONNECTED) -> None:
@@ -360,7 +361,8 @@ class Playbook:
             exchange_of(flow).plan = self.plan
         if name == "responseheaders":
             flow.response.stream = True
-        self.hooks.get(name, lambda _: None)(flow)
+        if hook := self.hooks.get(name):
+            hook(flow)
 
     def _stream_of(self, flow: http.HTTPFlow) -> int:
         return next(number for number, stream in self.layer.streams.items() if getattr(stream, "flow", None) is flow)

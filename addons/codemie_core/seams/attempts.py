@@ -51,7 +51,7 @@ from codemie_core.policy import Answer, Failure, Reason, Release, Retry
 from codemie_core.seams.attempt_hooks import upstream_failed, upstream_response
 from codemie_core.seams.backpressure import backlog_of
 from codemie_core.seams.delivery import Delivery
-from codemie_core.seams.dialing import Dial, begin_dial, give_up_dial, outermost, why_not_connected
+from codemie_core.seams.dialing import Dial, begin_dial, forget_given_up, give_up_dial, outermost, why_not_connected
 from codemie_core.seams.responses import retry_after, why_broken
 from codemie_core.seams.ticker import Tick
 from codemie_core.seams.wire_copy import wire_request
@@ -109,6 +109,7 @@ class AttemptStream(Delivery):
     def _dialed(self, event: GetHttpConnectionCompleted) -> layer.CommandGenerator[None]:
         dial = self._dial
         if dial is None or event.command is not dial:
+            forget_given_up(self.parent)
             return
         self._dial = None
         connection, error = event.reply

@@ -144,7 +144,9 @@ class ClientStream(HttpStream):
         self.stop_waiting()
         self.exchange.end(Terminal.REFUSED, "killed")
         yield from self.cancel_upstream()
-        return (yield from self.check_killed(True))
+        yield from self.check_killed(True)
+        yield from self.drop()
+        return True
 
     def answer(self, answer: Problem | ReadyResponse, terminal: Terminal) -> layer.CommandGenerator[None]:
         assert self.exchange is not None
@@ -165,8 +167,8 @@ class ClientStream(HttpStream):
 
     def wait(self, seconds: float) -> layer.CommandGenerator[None]:
         """Be woken after this many seconds; 0 means never."""
-        self.due = time.monotonic() + seconds if seconds else math.inf
-        if seconds:
+        self.due = time.monotonic() + (seconds or math.inf)
+        if self.due < math.inf:
             yield from self.ticker.watch(self)
 
     @property

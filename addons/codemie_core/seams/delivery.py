@@ -5,6 +5,7 @@ The middle floor of the attempt machine (see attempts.py).
 
 from __future__ import annotations
 
+import math
 import time
 
 from mitmproxy import flow as mflow
@@ -172,7 +173,8 @@ class Delivery(ClientStream):
         plan = self.plan
         self._last_byte = time.monotonic()
         self._pings = keepalive_frame(exchange.api) if plan.keepalive and takes_keepalive(response) else b""
-        self._patience = min(plan.keepalive, plan.idle_timeout) if self._pings else plan.idle_timeout
+        idle = plan.idle_timeout or math.inf
+        self._patience = min(plan.keepalive, idle) if self._pings else idle
         yield from self.wait(self._patience)
 
     def keep_alive(self) -> layer.CommandGenerator[None]:
@@ -181,12 +183,13 @@ class Delivery(ClientStream):
             yield from self.wait(self._patience)  # It is the client that does not read.
             return
         silence = time.monotonic() - self._last_byte
-        if silence >= self.plan.idle_timeout:
+        idle = self.plan.idle_timeout or math.inf
+        if silence >= idle:
             yield from self.truncate(Reason.IDLE_TIMEOUT, "the upstream stopped sending")
             return
         if self._tail.endswith(_EVENT_ENDS):
             yield SendHttp(ResponseData(self.stream_id, self._pings), self.context.client)
-        yield from self.wait(min(self._patience, self.plan.idle_timeout - silence))
+        yield from self.wait(min(self._patience, idle - silence))
 
     def truncate(self, reason: Reason, message: str) -> layer.CommandGenerator[None]:
         """The response broke off after the client had part of it: pass the cut on, agents handle that best."""

@@ -61,9 +61,22 @@ def why_not_connected(http_layer: HttpLayer, dial: Dial, error: str) -> Failure:
         assert isinstance(connection, Server)
         tcp_established = connection.timestamp_tcp_setup is not None
         connection.error = None
-        if not tcp_established and not connection.via:
-            del http_layer.connections[connection]  # It was never open, so no event can name it any more.
+        _forget(http_layer, connection)
     return connect_failure(error, tcp_established)
+
+
+def forget_given_up(http_layer: HttpLayer) -> None:
+    """Let go of connections that nobody waited for when they failed."""
+    for connection in list(http_layer.connections):
+        if connection in _given_up and connection not in http_layer.waiting_for_establishment:
+            assert isinstance(connection, Server)
+            _forget(http_layer, connection)
+
+
+def _forget(http_layer: HttpLayer, connection: Server) -> None:
+    # What was never open is named by no event any more; the rest goes with the client connection.
+    if connection.timestamp_tcp_setup is None and not connection.via:
+        del http_layer.connections[connection]
 
 
 def answer_every_dial(handler: ConnectionHandler) -> None:

@@ -15,6 +15,8 @@ from mitmproxy import http
 from codemie_core.credential import Credential
 
 _PROXY_ONLY = frozenset({b"proxy-authorization", b"proxy-connection"})
+_FRAMING = frozenset({b"", b"content-length", b"transfer-encoding", b"host"})
+"""A `Connection` that names these would take the frame off the body, and its rest would be read as a second request."""
 HOP_BY_HOP = _PROXY_ONLY | {b"connection", b"keep-alive", b"te", b"trailer"}
 """RFC 9110, 7.6.1. Transfer-Encoding stays: mitmproxy frames the body by it."""
 
@@ -46,4 +48,5 @@ def _hop_by_hop_of(request: http.Request) -> frozenset[bytes]:
     connection = request.headers.get("connection")
     if connection is None:
         return HOP_BY_HOP
-    return HOP_BY_HOP | {name.strip() for name in connection.lower().encode().split(b",")}
+    named = {name.strip() for name in connection.lower().encode().split(b",")}
+    return HOP_BY_HOP | (named - _FRAMING)

@@ -51,9 +51,12 @@ def test_when_nobody_listens_nothing_is_started(context: Any, ask: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "ask, kind, name", [(upstream_response, UpstreamResponseHook, "response"), (upstream_failed, UpstreamFailedHook, "failed")]
+    "ask, kind, name",
+    [(upstream_response, UpstreamResponseHook, "response"), (upstream_failed, UpstreamFailedHook, "failed")],
 )
-async def test_the_core_addon_hands_both_arguments_on_to_all_addons(context: Any, ask: Any, kind: type, name: str) -> None:
+async def test_the_core_addon_hands_both_arguments_on_to_all_addons(
+    context: Any, ask: Any, kind: type, name: str
+) -> None:
     listener, core, flow = Listener(), CoreAddon(), tflow.tflow()
     context.master.addons.add(listener)
     (command,) = ask(flow, ATTEMPT)
@@ -62,6 +65,7 @@ async def test_the_core_addon_hands_both_arguments_on_to_all_addons(context: Any
     assert command.blocking is True
     assert command.name == "codemie_attempt"
     (event,) = command.args()
+    assert isinstance(event, (UpstreamResponseHook, UpstreamFailedHook))
     assert type(event) is kind
     assert event.args() == [flow, ATTEMPT]
     await core.codemie_attempt(event)

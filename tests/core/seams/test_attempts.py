@@ -15,16 +15,15 @@ from mitmproxy.proxy.layers.http import (
     RequestTrailers,
     ResponseHeaders,
 )
-from mitmproxy.websocket import WebSocketMessage
-from wsproto.frame_protocol import Opcode
+from pydantic import SecretStr
 
 from codemie_core.credential import Credential
 from codemie_core.egress import Egress, OutboundProxy
 from codemie_core.errors import Problem
-from codemie_core.exchange import Attempt, Terminal
-from codemie_core.policy import HARD_ATTEMPT_LIMIT, Answer, AttemptPlan, ReadyResponse, Reason, Release, Retry
+from codemie_core.exchange import Attempt, Terminal, exchange_of
+from codemie_core.policy import HARD_ATTEMPT_LIMIT, Answer, AttemptPlan, ReadyResponse, Release, Retry
+from codemie_core.seams.ticker import Tick
 from support.playbook import EVENT_STREAM, JSON, Playbook
-from pydantic import SecretStr
 
 PLAN = AttemptPlan()
 ERROR_EVENT = b'event: error\ndata: {"error":{"type":"overloaded_error"}}\n\n'
@@ -380,7 +379,9 @@ def test_a_client_that_leaves_during_the_back_off_ends_it() -> None:
         ("responseheaders", lambda book: book.respond(200)),
     ],
 )
-def test_a_client_that_leaves_during_a_hook_gets_nothing_tried_again(hook: str, fail: Callable[[Playbook], None]) -> None:
+def test_a_client_that_leaves_during_a_hook_gets_nothing_tried_again(
+    hook: str, fail: Callable[[Playbook], None]
+) -> None:
     nothing: dict[str, Any] = {"upstream_failed": lambda *_: None, "upstream_response": lambda *_: None}
     with Playbook(hooks=nothing) as book:
         book.ask()
@@ -499,6 +500,21 @@ def test_a_tick_that_comes_early_waits_on() -> None:
         assert book.exchange().terminal is Terminal.TRUNCATED
 
 
+@pytest.mark.parametrize("idle_timeout", [20.0, 0.0])
+def test_a_tick_that_a_hook_held_up_is_for_the_state_before(idle_timeout: float) -> None:
+    plan = AttemptPlan(first_byte_timeout=5.0, idle_timeout=idle_timeout, keepalive=0)
+    with Playbook(plan, hooks={"upstream_response": lambda *_: None}, pauses={"upstream_response"}) as book:
+        book.ask()
+        book.respond(200, JSON)
+        book.advance(6.0)
+        book.resume()
+        assert book.response().status_code == 200
+        book.advance(19.0)
+        assert not book.exchange().terminal
+        book.advance(2.0)
+        assert book.exchange().terminal is (Terminal.TRUNCATED if idle_timeout else None)
+
+
 def test_a_response_that_breaks_off_after_its_head_went_out_is_cut() -> None:
     with Playbook() as book:
         book.ask()
@@ -526,8 +542,6 @@ def test_trailers_and_credentials_go_with_every_attempt() -> None:
     key = Credential("https", "elsewhere.test", 443, "/", {"x-api-key": SecretStr("planted-key")})
 
     def attach(flow: http.HTTPFlow) -> None:
-        from codemie_core.exchange import exchange_of
-
         exchange_of(flow).credentials.append(key)
 
     with Playbook(hooks={"request": attach}) as book:
@@ -600,8 +614,6 @@ def test_after_an_upgrade_the_server_goes_on_knowing_us_by_the_live_id(retried: 
 
 
 def test_a_tick_after_the_upgrade_is_ignored() -> None:
-    from codemie_core.seams.ticker import Tick
-
     with Playbook() as book:
         book.ask(body=b"", method="GET", headers=UPGRADE)
         book.respond(101, [*UPGRADE, ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")], end_stream=True)
@@ -612,8 +624,6 @@ def test_a_tick_after_the_upgrade_is_ignored() -> None:
 
 
 def test_a_flow_without_a_plan_is_left_to_mitmproxy() -> None:
-    from codemie_core.seams.ticker import Tick
-
     with Playbook(plan=None) as book:
         book.ask()
         assert list(book.layer.streams[1].handle_event(Tick())) == []

@@ -1,11 +1,16 @@
 """Dials that block nobody, and what remains of them when they fail or are given up."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from mitmproxy.connection import Connection, Server
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from codemie_core.policy import AttemptPlan, Reason
-from codemie_core.seams.dialing import Dial, give_up_dial, why_not_connected
+from codemie_core.policy import AttemptPlan, Failure, Reason
+from codemie_core.seams.dialing import Dial, answer_every_dial, give_up_dial, why_not_connected
 from support.playbook import Playbook
 
 PLAN = AttemptPlan()
@@ -40,10 +45,11 @@ def test_a_deadline_cancels_the_dial_only_when_nobody_else_waits_for_it(others: 
             book.ask(3 + 2 * number)
         book.advance(PLAN.connect_timeout / 2 + 0.01)
         assert book.count("close") == (0 if others else 1)
+        (attempt,) = book.exchange(1).attempts
+        assert attempt.failure == Failure(Reason.CONNECT_TIMEOUT), "it does not wait for what becomes of the dial"
         if others:
-            assert book.exchange(1).attempts[0].failure is None, "it learns the end of the dial together with the others"
             book.dialed()
-            assert len(book.asked) == 1 + others
+            assert book.asked == [3 + 2 * number for number in range(others)]
 
 
 def test_the_last_one_that_waits_cancels_it_for_all() -> None:
@@ -87,6 +93,7 @@ def test_behind_an_outbound_proxy_the_connection_to_the_proxy_is_closed() -> Non
         book.layer.connections[connection].tunnel_connection = to_proxy  # type: ignore[attr-defined] # as mitmproxy's TunnelLayer has it
         dial.abandoned = True
         (close,) = give_up_dial(book.layer, dial)
+        assert isinstance(close, commands.CloseConnection)
         assert close.connection is to_proxy
 
 
@@ -125,11 +132,27 @@ def test_a_failed_dial_leaves_no_error_for_the_next(
         assert server.error == (None if forgiven else was)
 
 
-def test_an_expired_dial_is_a_time_out_whatever_it_says() -> None:
-    with Playbook() as book:
-        dial = Dial(DIAL.address, False, None)
-        dial.expired = True
-        assert why_not_connected(book.layer, dial, "connection cancelled").reason is Reason.CONNECT_TIMEOUT
+def test_nobody_joins_those_who_wait_for_a_dial_that_was_given_up() -> None:
+    """A connection that hangs may take minutes to be gone."""
+    with Playbook(dials=["pending"], alpn=b"h2") as book:
+        book.ask(1)
+        (dial,) = waiting_dials(book.layer)
+        (close,) = give_up_dial(book.layer, dial)
+        assert isinstance(close, commands.CloseConnection)
+        book.ask(3)
+        assert book.count("open") == 2
+        assert book.asked == [3]
+
+
+def test_dials_that_were_given_up_leave_no_connections_behind() -> None:
+    with Playbook(AttemptPlan(max_attempts=1), dials=["pending"] * 10) as book:
+        for number in range(5):
+            book.ask(2 * number + 1)
+            book.advance(PLAN.connect_timeout + 0.01)
+            book.ask(2 * number + 101)
+            book.leave(2 * number + 101)
+        assert book.count("close") == 10
+        assert [connection for connection in book.layer.connections if connection is not book.client] == []
 
 
 def test_many_failed_dials_leave_no_connections_behind() -> None:
@@ -139,3 +162,57 @@ def test_many_failed_dials_leave_no_connections_behind() -> None:
         left: list[Connection] = [connection for connection in book.layer.connections if connection is not book.client]
         assert left == []
         assert book.layer.streams == {}
+
+
+class Handler:
+    """What of mitmproxy's connection handler matters here: its dial fails like this."""
+
+    def __init__(self, error: Exception | None, peername: tuple[str, int] | None) -> None:
+        self.error, self.peername = error, peername
+        self.transports: dict[Connection, Any] = {}
+        self.told: list[events.Event] = []
+
+    async def open_connection(self, command: commands.OpenConnection) -> None:
+        command.connection.peername = self.peername
+        if self.error:
+            raise self.error
+
+    async def server_event(self, event: events.Event) -> None:
+        self.told.append(event)
+
+
+@pytest.mark.parametrize("writer", [None, "open", "no transport"])
+async def test_a_dial_whose_peer_resets_at_once_fails_instead_of_being_forgotten(writer: str | None) -> None:
+    handler, closed = Handler(AssertionError(), None), []
+    answer_every_dial(handler)  # type: ignore[arg-type] # has what is needed of one
+    command = commands.OpenConnection(Server(address=("upstream.test", 80)))
+    if writer != "no transport":
+        open_writer = SimpleNamespace(close=lambda: closed.append(True))
+        handler.transports[command.connection] = SimpleNamespace(writer=open_writer if writer else None)
+    await handler.open_connection(command)
+    (event,) = handler.told
+    assert isinstance(event, events.OpenConnectionCompleted)
+    assert (event.command, event.reply) == (command, "connection reset by peer")
+    assert (command.connection.error, command.connection.connected) == (event.reply, False)
+    assert handler.transports == {}
+    assert len(closed) == (1 if writer == "open" else 0)
+
+
+async def test_a_dial_that_goes_well_is_left_alone() -> None:
+    handler = Handler(None, ("127.0.0.1", 1))
+    answer_every_dial(handler)  # type: ignore[arg-type] # has what is needed of one
+    await handler.open_connection(commands.OpenConnection(Server(address=("upstream.test", 80))))
+    assert handler.told == []
+
+
+@pytest.mark.parametrize(
+    "error, peername", [(AssertionError(), ("127.0.0.1", 1)), (OSError(), None), (asyncio.CancelledError(), None)]
+)
+async def test_other_failures_of_mitmproxys_dial_stay_its_own(
+    error: Exception, peername: tuple[str, int] | None
+) -> None:
+    handler = Handler(error, peername)
+    answer_every_dial(handler)  # type: ignore[arg-type] # has what is needed of one
+    with pytest.raises(type(error)):
+        await handler.open_connection(commands.OpenConnection(Server(address=("upstream.test", 80))))
+    assert handler.told == []

@@ -50,8 +50,10 @@ def test_before_an_unknown_mitmproxy_nothing_is_touched(monkeypatch: pytest.Monk
 async def test_a_client_connection_gets_as_many_upstream_connections_as_are_set() -> None:
     async def drain() -> None: ...
 
+    async def open_connection(_: object) -> None: ...
+
     client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2))
-    handler: Any = SimpleNamespace(client=client, transports={}, drain_writers=drain, max_conns=None)
+    handler: Any = SimpleNamespace(client=client, drain_writers=drain, open_connection=open_connection)
     install.prepare_connection(handler, 2)
     one, other = handler.max_conns[("a.test", 443)], handler.max_conns[("b.test", 443)]
     assert one is handler.max_conns[("a.test", 443)]
@@ -60,4 +62,5 @@ async def test_a_client_connection_gets_as_many_upstream_connections_as_are_set(
         await one.acquire()
     assert one.locked()
     assert handler.drain_writers is not drain
+    assert handler.open_connection is not open_connection
     await handler.drain_writers()

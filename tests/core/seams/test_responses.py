@@ -12,6 +12,7 @@ from codemie_core.errors import Api, Problem
 from codemie_core.exchange import BOOK, exchange_of
 from codemie_core.policy import ReadyResponse, Reason
 from codemie_core.seams.responses import (
+    LONGEST_RETRY_AFTER,
     is_event_stream,
     keepalive_frame,
     may_be_empty,
@@ -27,7 +28,7 @@ SSE = "text/event-stream"
 POST, HEAD = tutils.treq(method=b"POST"), tutils.treq(method=b"HEAD")
 
 
-def response(status: int = 200, **headers: str) -> http.Response:
+def response(status: int = 200, /, **headers: str) -> http.Response:
     """With exactly these headers."""
     fields = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return http.Response(b"HTTP/1.1", status, b"", http.Headers(fields), None, None, 0, None)
@@ -118,6 +119,8 @@ def test_a_server_error_of_undeclared_length_may_be_empty(status: int, headers: 
         ("Wed, 21 Oct 2015 07:28:00 +9999", None),
         ("Wed, 21 Oct 2015 07:28:00 +99999999999999999999999", None),
         ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("9" * 400, LONGEST_RETRY_AFTER),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
     ],
 )
 def test_retry_after_in_all_its_forms(value: str | None, seconds: float | None) -> None:
@@ -136,7 +139,7 @@ def test_retry_after_as_a_date_is_the_time_from_now() -> None:
 @given(value=st.one_of(st.text(max_size=60), st.from_regex(r"\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [+-]\d+")))
 def test_no_retry_after_does_harm(value: str) -> None:
     seconds = retry_after(http.Headers([(b"retry-after", value.encode("utf-8", "surrogateescape"))]))
-    assert seconds is None or seconds >= 0
+    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,11 @@ def test_a_problem_becomes_a_response_in_the_shape_of_the_api(path: str, api: Ap
     made = ready_response(Problem(503, "upstream_error", "Busy.", 7), exchange)
     BOOK.close(exchange)
     assert exchange.api is api
-    assert (made.status_code, made.headers["content-type"], made.headers["retry-after"]) == (503, "application/json", "7")
+    assert (made.status_code, made.headers["content-type"], made.headers["retry-after"]) == (
+        503,
+        "application/json",
+        "7",
+    )
     assert made.headers["x-codemie-request-id"] == exchange.request_id
     assert made.headers["content-length"] == str(len(made.raw_content or b""))
     assert "Busy." in made.json()["error"]["message"]

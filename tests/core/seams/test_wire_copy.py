@@ -6,12 +6,12 @@ from pydantic import SecretStr
 from codemie_core.credential import Credential
 from codemie_core.seams.wire_copy import wire_request
 
-KEY = Credential(
-    "https", "api.test", 443, "/v1", {"x-api-key": SecretStr("planted-key")}, frozenset({"Authorization"})
-)
+KEY = Credential("https", "api.test", 443, "/v1", {"x-api-key": SecretStr("planted-key")}, frozenset({"Authorization"}))
 
 
-def request(*fields: tuple[str, str], scheme: bytes = b"https", host: str = "api.test", path: str = "/v1/messages") -> http.Request:
+def request(
+    *fields: tuple[str, str], scheme: bytes = b"https", host: str = "api.test", path: str = "/v1/messages"
+) -> http.Request:
     headers = http.Headers([(name.encode(), value.encode()) for name, value in fields])
     return tutils.treq(scheme=scheme, host=host, port=443, path=path.encode(), headers=headers, content=b"{}")
 
@@ -28,7 +28,8 @@ def test_a_request_with_nothing_to_change_is_sent_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Connection", "Keep-Alive", "TE", "Trailer", "Proxy-Authorization", "Proxy-Connection", "proxy-authorization"]
+    "name",
+    ["Connection", "Keep-Alive", "TE", "Trailer", "Proxy-Authorization", "Proxy-Connection", "proxy-authorization"],
 )
 def test_hop_by_hop_headers_stay_with_us(name: str) -> None:
     asked = request((name, "x"), ("accept", "*/*"))
