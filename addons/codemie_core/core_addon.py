@@ -7,7 +7,6 @@ cannot choose the address mitmproxy listens on; that part fails closed.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import time
@@ -25,7 +24,7 @@ from codemie_core.errors import SettingsError
 from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
-from codemie_core.scope import CODEMIE_HOSTS, MODEL_API_HOSTS, address_of, host_matches, validate_hosts
+from codemie_core.scope import CODEMIE_HOSTS, MODEL_API_HOSTS, address_of, host_matches, is_local, validate_hosts
 from codemie_core.seams import dispatch
 from codemie_core.seams.attempt_hooks import UpstreamFailedHook, UpstreamResponseHook
 from codemie_core.sources import did_you_mean, from_mitmproxy_file, is_addon_name, read_layers, unknown_keys
@@ -186,10 +185,13 @@ class CoreAddon:
 
     def client_connected(self, client: connection.Client) -> None:
         """Refuse peers that are not on this machine."""
-        if not self.settings.allow_remote_peers and not is_local(client.peername[0]):
-            client.error = "peers beyond loopback are not served"
-            fix = "set codemie_allow_remote_peers=true to serve others"
-            logger.warning("Refused a connection from %s: only this machine is served; %s", client.peername[0], fix)
+        # Set first: whatever raises below, the connection stays refused.
+        before, client.error = client.error, "peers beyond loopback are not served"
+        if self.settings.allow_remote_peers or is_local(client.peername[0]):
+            client.error = before
+            return
+        fix = "set codemie_allow_remote_peers=true to serve others"
+        logger.warning("Refused a connection from %s: only this machine is served; %s", client.peername[0], fix)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Open the exchange; what is not ours streams through in both directions."""
@@ -313,16 +315,6 @@ def missing_requirements(addons: Sequence[Addon]) -> list[str]:
         for needed in addon.requires
         if addon.name in running and needed not in running
     ]
-
-
-def is_local(host: str) -> bool:
-    """Is this peer on this machine? A Unix socket has no address and is."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host == ""
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _wanted(addon: Addon, settings: BundleSettings) -> bool:

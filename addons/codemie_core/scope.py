@@ -115,3 +115,13 @@ def _is_ipv6(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_local(host: str) -> bool:
+    """Is this peer on this machine? A Unix socket has no address and is."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host == ""
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -22,7 +22,9 @@ NOT_OURS = {
 def test_every_hook_that_mitmproxy_and_the_bundle_call_is_known() -> None:
     assert layers.__name__
     assert server_hooks.__name__  # importing these two fills the list
-    assert hooks.all_hooks.keys() - NOT_OURS == HOOKS
+    # Other tests make hooks of their own.
+    real = {name for name, hook in hooks.all_hooks.items() if hook.__module__.startswith(("mitmproxy.", "codemie_core."))}
+    assert real - NOT_OURS == HOOKS
 
 
 def test_the_request_side_consists_of_hooks() -> None:

@@ -4,6 +4,7 @@ from codemie_core.scope import (
     CODEMIE_HOSTS,
     MODEL_API_HOSTS,
     host_matches,
+    is_local,
     normal_host,
     split_port,
     validate_hosts,
@@ -111,3 +112,18 @@ def test_ports_are_split_off_without_hurting_ipv6(address: str, parts: tuple[str
 @pytest.mark.parametrize("host, normal", [("[::0:1]", "::1"), ("A.b.", "a.b"), ("1:G", "1:g"), ("\u212a", "\u212a")])
 def test_hosts_are_compared_in_one_form(host: str, normal: str) -> None:
     assert normal_host(host) == normal
+
+
+@pytest.mark.parametrize(
+    "peer, local",
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("", True),
+        ("10.0.0.1", False),
+        ("x.example", False),
+    ],
+)
+def test_a_peer_is_local_or_it_is_not(peer: str, local: bool) -> None:
+    assert is_local(peer) is local

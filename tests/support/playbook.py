@@ -101,7 +101,8 @@ class Playbook:
     """What addons do: called with the flow, the attempt hooks with flow and attempt. None of them is asked about
     attempts unless it is named here."""
     dials: list[str | None] = field(default_factory=list)
-    """How the next dials end: None connects, "pending" waits for `dialed`, everything else is an error."""
+    """How the next dials end: None connects, "pending" waits for `dialed` or for being closed, "hanging" for `dialed`
+    alone, everything else is an error."""
     pauses: set[str] = field(default_factory=set)
     """Hooks that do not return until `resume`."""
     options: Mapping[str, object] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class Playbook:
         self.wakeups: list[tuple[float, commands.RequestWakeup]] = []
         self.paused: list[commands.StartHook] = []
         self.pending: list[commands.OpenConnection] = []
+        self._hanging: list[Connection] = []
         self.written: dict[Connection, bytearray] = {}
         self.asked: list[int] = []
         """Ids under which requests went to the upstream."""
@@ -340,8 +342,10 @@ class Playbook:
             self.wakeups.append((self.clock.now + command.delay, command))
         elif isinstance(command, commands.OpenConnection):
             reply = self.dials.pop(0) if self.dials else None
-            if reply == "pending":
+            if reply in ("pending", "hanging"):
                 self.pending.append(command)
+                if reply == "hanging":
+                    self._hanging.append(command.connection)
             else:
                 self._dial_ends(command, reply)
         elif isinstance(command, commands.CloseConnection):
@@ -381,8 +385,9 @@ class Playbook:
         # mitmproxy cancels the task that dials or reads.
         for command in self.pending:
             if command.connection is connection:
-                self.pending.remove(command)
-                self._dial_ends(command, "connection cancelled")
+                if connection not in self._hanging:
+                    self.pending.remove(command)
+                    self._dial_ends(command, "connection cancelled")
                 return
         if connection.state is not ConnectionState.CLOSED:
             connection.state = ConnectionState.CLOSED

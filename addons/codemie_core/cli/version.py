@@ -25,5 +25,6 @@ def version() -> None:
     typer.echo(f"mitmproxy         {mitmproxy_version.VERSION}")
     typer.echo(f"Python            {platform.python_version()} ({platform.system()} {platform.machine()})")
     typer.echo(f"uvloop            {uvloop_state()}")
-    typer.echo(f"upstream attempts {install.SHAPE.mismatch() or 'supported'}")
+    attempts = None if install.installed() else install.SHAPE.mismatch()
+    typer.echo(f"upstream attempts {attempts or 'supported'}")
     typer.echo(f"fast dispatch     {dispatch.SHAPE.mismatch() or 'supported'}")

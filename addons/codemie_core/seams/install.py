@@ -50,11 +50,16 @@ _REPLACEMENTS = {
 
 def install() -> None:
     """Replace them. UnsupportedMitmproxy when this mitmproxy is not of a tested shape. Doing it twice is harmless."""
-    if all(getattr(http_layers, name) is replacement for name, replacement in _REPLACEMENTS.items()):
+    if installed():
         return
     require(SHAPE)
     for name, replacement in _REPLACEMENTS.items():
         setattr(http_layers, name, replacement)
+
+
+def installed() -> bool:
+    """Are they in place? Then mitmproxy was of a tested shape, and can no longer be asked."""
+    return all(getattr(http_layers, name) is replacement for name, replacement in _REPLACEMENTS.items())
 
 
 def prepare_connection(handler: ConnectionHandler, max_upstream_connections: int) -> None:

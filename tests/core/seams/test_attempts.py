@@ -389,8 +389,10 @@ def test_a_client_that_leaves_during_a_hook_gets_nothing_tried_again(
         fail(book)
         assert len(book.paused) == 1
         book.leave()
+        before = len(book.trace)
         book.resume()
         book.advance(1000.0)
+        assert [line for line in book.trace[before:] if "CANCEL" not in line] == ["hook error"]
         assert len(book.asked) == 1
         assert book.count("hook error") == 1
         assert not book.sent_to("client")
@@ -456,6 +458,20 @@ def test_a_dial_that_ends_after_its_request_was_given_up_is_ignored() -> None:
         assert book.count("close") == 0, "the other request waits for the same connection"
         book.dialed()
         assert book.asked == [3]
+
+
+@pytest.mark.parametrize("error", ["connection cancelled", None])
+def test_the_late_end_of_a_former_dial_is_not_taken_for_that_of_the_running_one(error: str | None) -> None:
+    with Playbook(dials=["hanging", "pending"]) as book:
+        book.ask()
+        book.advance(PLAN.connect_timeout + 1.0)
+        assert len(book.pending) == 2, "one that was given up and hangs, one that goes on"
+        book.dialed(error)
+        assert book.asked == []
+        book.dialed()
+        assert len(book.asked) == 1
+        book.respond(body=b"{}")
+        assert reasons(book) == ["connect_timeout", None]
 
 
 def test_the_first_byte_deadline_covers_the_head_and_an_event_stream_that_has_none() -> None:
@@ -572,8 +588,10 @@ def test_each_attempt_goes_out_through_the_proxy_for_its_own_address() -> None:
         flow.request.host = "direct.test"
         attempt.decision = Retry()
 
-    with Playbook(plan, hooks={"upstream_failed": elsewhere}, dials=["refused"]) as book:
+    with Playbook(plan, hooks={"upstream_failed": elsewhere}, dials=["pending"]) as book:
         book.ask()
+        assert book.pending[0].connection.address == proxy.address[1]
+        book.dialed("refused")
         assert [server.address for server in book.servers] == [("direct.test", 80)]
         assert book.servers[0].via is None
 
