@@ -18,8 +18,8 @@ from pydantic import Field
 
 from codemie_core import __version__, loading
 from codemie_core.addon import Addon, AddonSettings, State
-from codemie_core.core_addon import CoreAddon, core_of, counters
-from codemie_core.exchange import RUN_ID, exchange_of
+from codemie_core.core_addon import CoreAddon, core_of
+from codemie_core.exchange import BOOK, RUN_ID, exchange_of
 from codemie_core.profile import GATEWAY_PATH
 from codemie_core.redact import redact_text, redact_url
 from codemie_core.scope import normal_host
@@ -96,7 +96,7 @@ class LocalEndpoints(Addon, priority=5):
             "run_id": RUN_ID,
             "mode": [redact_url(mode) for mode in ctx.options.mode],
             "addons": addons,
-            "counters": counters(core),
+            "counters": core.tally.shown(len(BOOK)),
         }
 
 

@@ -10,52 +10,30 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ReverseMode
-from pydantic import Field, field_validator
 
 from codemie_core import __version__, options
-from codemie_core.addon import Addon, AddonSettings, note
+from codemie_core.addon import Addon, note
+from codemie_core.bundle_settings import BundleSettings
 from codemie_core.errors import SettingsError
 from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
-from codemie_core.scope import CODEMIE_HOSTS, MODEL_API_HOSTS, address_of, host_matches, is_local, validate_hosts
+from codemie_core.scope import address_of, host_matches, is_local
 from codemie_core.seams import dispatch
 from codemie_core.seams.attempt_hooks import UpstreamFailedHook, UpstreamResponseHook
 from codemie_core.sources import did_you_mean, from_mitmproxy_file, is_addon_name, read_layers, unknown_keys
+from codemie_core.tally import Tally
 from codemie_core.tap import Tap
 
 logger = logging.getLogger(__name__)
 
 STOP_BOUND = 5.0
 """Seconds that one addon may take to stop."""
-
-
-class BundleSettings(AddonSettings):
-    """Settings of the bundle as a whole: at the top level of codemie.yaml."""
-
-    config: str = Field("", description="Path of codemie.yaml, when it is not the one under the CodeMie home.")
-    profile: str = Field("", description="Name of the CodeMie profile to use, when it is not the active one.")
-    hosts: tuple[str, ...] = Field(
-        (*MODEL_API_HOSTS, *CODEMIE_HOSTS),
-        description="Hosts to act on in regular mode, beside the profile's own; *.example.com covers all below it.",
-    )
-    enabled: tuple[str, ...] = Field((), description="Run only these addons; empty means all.")
-    disabled: tuple[str, ...] = Field((), description="Do not run these addons.")
-    session_id: str = Field("", description="Session id for X-CodeMie-Session-ID instead of one per conversation.")
-    allow_remote_peers: bool = Field(False, description="Serve clients that are not on this machine.")
-    kept_flows: int = Field(500, ge=0, description="Finished flows that mitmweb and mitmproxy keep; 0 keeps all.")
-
-    @field_validator("hosts")
-    @classmethod
-    def _hosts_are_patterns(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        validate_hosts(hosts)
-        return hosts
 
 
 class CoreAddon:
@@ -69,10 +47,7 @@ class CoreAddon:
         self.places = Places.from_env({})
         self.settings = BundleSettings()
         self.running_since: float | None = None
-        self.terminals: Counter[str] = Counter()
-        self.failures: Counter[str] = Counter()
-        self.attempts = 0
-        self.retries = 0
+        self.tally = Tally()
         self._configured = False
         self._failed_observers: set[str] = set()
 
@@ -273,10 +248,7 @@ class CoreAddon:
             return
         exchange.end(terminal, error)
         if exchange.scoped:
-            self.terminals[str(exchange.terminal)] += 1
-            self.attempts += len(exchange.attempts)
-            self.retries += max(0, len(exchange.attempts) - 1)
-            self.failures.update(str(a.failure.reason) for a in exchange.attempts if a.failure)
+            self.tally.add(exchange)
         if dispatch.has_listeners(ctx.master.addons, ExchangeDoneHook.name):
             await ctx.master.addons.trigger_event(ExchangeDoneHook(exchange))
 
@@ -338,11 +310,3 @@ def ensure_core(addon: Addon) -> CoreAddon:
 def core_of(addon: Addon) -> CoreAddon:
     """The core addon that `addon` works with."""
     return ensure_core(addon)
-
-
-def counters(core: CoreAddon) -> Mapping[str, object]:
-    """What /health counts."""
-    return {
-        "exchanges": {"open": len(BOOK), **core.terminals},
-        "attempts": {"total": core.attempts, "retries": core.retries, "failed": dict(core.failures)},
-    }

@@ -11,7 +11,6 @@ from mitmproxy.addons.view import View
 from mitmproxy.test import tflow, tutils
 
 from codemie_core.addon import Addon
-from codemie_core.core_addon import counters
 from codemie_core.exchange import BOOK, Exchange, Terminal
 from codemie_core.policy import AttemptPlan, Failure, Reason
 from codemie_core.seams.attempt_hooks import AttemptHook, UpstreamFailedHook, UpstreamResponseHook
@@ -190,7 +189,7 @@ async def test_an_exchange_ends_once_in_its_own_way(
         assert listener.done == [exchange]
         assert exchange.terminal is terminal
         assert len(BOOK) == 0
-        total = counters(room.core)
+        total = room.core.tally.shown(len(BOOK))
         assert total["exchanges"] == {"open": 0, str(terminal): 1}
 
 
@@ -220,7 +219,7 @@ async def test_what_is_not_ours_is_closed_and_not_counted() -> None:
         flow.response = tutils.tresp()
         await room.fire("response", flow)
         assert len(listener.done) == 1
-        assert counters(room.core)["exchanges"] == {"open": 0}
+        assert room.core.tally.shown(len(BOOK))["exchanges"] == {"open": 0}
 
 
 async def test_attempts_are_counted() -> None:
@@ -230,7 +229,7 @@ async def test_attempts_are_counted() -> None:
         tried(BOOK.of(flow))
         flow.response = tutils.tresp()
         await room.fire("response", flow)
-        assert counters(room.core)["attempts"] == {"total": 2, "retries": 1, "failed": {"reset": 1}}
+        assert room.core.tally.shown(len(BOOK))["attempts"] == {"total": 2, "retries": 1, "failed": {"reset": 1}}
 
 
 async def test_the_hooks_of_the_attempt_machine_reach_every_addon() -> None:

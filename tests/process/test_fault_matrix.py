@@ -11,37 +11,23 @@ import asyncio
 import gzip
 import json
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+
 from codemie_core.demo.absent import closed_port, mute_listener, resetting_listener
 from codemie_core.demo.frames import COMMENT, PING
 from codemie_core.demo.script import Cut, Framing, Step
 from codemie_core.demo.threaded import UpstreamThread
-
 from support import recorder
 from support.clients import Answer, Headers, Http1, Http2
-from support.proxy import BUNDLE, Mitmproxy
-from support.shared import shared_proxy
+from support.wires import WIRES, Wire, until, wire_of
 
-SUPPORT = Path(__file__).parents[1] / "support"
-OPTIONS = {
-    "codemie_upstream_attempts_backoff": "2ms",
-    "codemie_upstream_attempts_backoff_max": "100ms",
-    "codemie_upstream_attempts_connect_timeout": "400ms",
-    "codemie_upstream_attempts_first_byte_timeout": "500ms",
-    "codemie_upstream_attempts_first_byte_timeout_plain": "500ms",
-    "codemie_upstream_attempts_idle_timeout": "500ms",
-    "codemie_upstream_attempts_max_request_size": "1m",
-    "flow_detail": 0,
-}
 STREAM = json.dumps(
     {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 ).encode()
@@ -49,67 +35,9 @@ PLAIN = STREAM.replace(b"true", b"false")
 JSON = ("content-type", "application/json")
 
 
-@dataclass
-class Wire:
-    """A proxy with an upstream behind it and the client's protocol before it."""
-
-    name: str
-    proxy: Mitmproxy
-    thread: UpstreamThread
-    record: Path
-    client_tls: ssl.SSLContext | None
-    seen: int = 0
-
-    def connect(self) -> Http1 | Http2:
-        return Http2(self.proxy.port, self.client_tls) if self.client_tls else Http1(self.proxy.port)
-
-    def script(self, *steps: Step, then: Step | None = None) -> None:
-        self.thread.call(lambda: self.thread.upstream.script(*steps, then=then))
-
-    @property
-    def requests(self) -> int:
-        return self.thread.upstream.request_count
-
-    async def ended(self, count: int = 1, timeout: float = 5.0) -> list[dict[str, Any]]:
-        """The next exchanges that ended; fails when there are more of them than asked for."""
-        deadline = time.monotonic() + timeout
-        while True:
-            fresh = recorder.records(self.record)[self.seen :]
-            if len(fresh) >= count or time.monotonic() > deadline:
-                self.seen += len(fresh)
-                assert len(fresh) == count, f"{fresh}\n{self.proxy.log[-2000:]}"
-                return fresh
-            await asyncio.sleep(0.005)
-
-
 @pytest.fixture(scope="module")
 def ca() -> trustme.CA:
     return trustme.CA()
-
-
-WIRES = ("h1-h1", "h2-h1", "h2-h2")
-
-
-@contextmanager
-def wire_of(name: str, ca: trustme.CA, home: Path) -> Iterator[Wire]:
-    record = home / "exchanges.jsonl"
-    ca_file = home / "upstream-ca.pem"
-    ca.cert_pem.write_to_path(str(ca_file))
-    options = {**OPTIONS, "codemie_upstream_attempts_ca_file": ca_file}
-    upstream_tls = None
-    if name == "h2-h2":
-        upstream_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        ca.issue_cert("localhost", "127.0.0.1").configure_cert(upstream_tls)
-    with UpstreamThread(tls=upstream_tls) as thread:
-        target = thread.url.replace("127.0.0.1", "localhost")
-        scripts = (BUNDLE, recorder.SCRIPT, SUPPORT / "steer.py")
-        mode = ("--mode", f"reverse:{target}")
-        with shared_proxy(home, *mode, scripts=scripts, options=options, env=recorder.env(record)) as proxy:
-            client_tls = None
-            if name.startswith("h2"):
-                client_tls = ssl.create_default_context(cafile=str(proxy.confdir / "mitmproxy-ca-cert.pem"))
-                client_tls.set_alpn_protocols(["h2"])
-            yield Wire(name, proxy, thread, record, client_tls)
 
 
 @pytest.fixture(scope="module")
@@ -200,56 +128,77 @@ def status(code: int, body: bytes = OOPS, **more: Any) -> Step:
     return Step(status=code, body=body, headers=(JSON, *more.pop("headers", ())), **more)
 
 
+def survived(name: str, *steps: Step, attempts: int = 2, **more: Any) -> Case:
+    """The client gets a whole stream and knows nothing of the failure."""
+    return Case(name, steps, is_whole_stream, "complete", attempts, **more)
+
+
+def cut(name: str, step: Step, **more: Any) -> Case:
+    """The client sees the cut."""
+    return Case(name, (step,), is_cut_after(b"event: message_start"), "truncated", 1, **more)
+
+
+def answered(name: str, code: int, kind: str, *steps: Step, attempts: int = 1, **more: Any) -> Case:
+    """The client gets our error in its API's shape."""
+    return Case(name, steps, is_problem(code, kind), "upstream_error", attempts, **more)
+
+
+def released(name: str, code: int, body: bytes, *steps: Step, attempts: int = 1, **more: Any) -> Case:
+    """The client gets the upstream's own error, byte for byte."""
+    ending = "upstream_error" if code >= 500 else "complete"
+    return Case(name, steps, is_exactly(code, body), ending, attempts, **more)
+
+
+HTML_HEADERS = (("content-type", HTML),)
+MANY_SPLITS = (3, 9, 20, 40, 41, 60, 80)
+TWO_LENGTHS = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx"
+
 CASES = [
-    Case("a stream", (), is_whole_stream, "complete", 1),
+    survived("a stream", attempts=1),
     Case("a plain answer", (status(200, b'{"ok":1}'),), is_exactly(200, b'{"ok":1}'), "complete", 1, PLAIN),
-    Case("reset before the head, once", (Step(cut=Cut.RESET),), is_whole_stream, "complete", 2),
-    Case("closed before the head, once", (Step(cut=Cut.CLOSE),), is_whole_stream, "complete", 2),
-    Case("reset before the head, always", (), is_problem(502, "api_error"), "upstream_error", 3, then=Step(cut=Cut.RESET)),
-    Case("reset after the head", (Step(cut=Cut.RESET, after_events=0),), is_whole_stream, "complete", 2),
-    Case("closed after the head", (Step(cut=Cut.CLOSE, after_events=0),), is_whole_stream, "complete", 2),
-    Case("reset in mid-stream", (Step(cut=Cut.RESET, after_events=4),), is_cut_after(b"event: message_start"), "truncated", 1),
-    Case("closed in mid-stream", (Step(cut=Cut.CLOSE, after_events=4),), is_cut_after(b"event: message_start"), "truncated", 1),
-    Case("goaway in mid-stream", (Step(cut=Cut.GOAWAY, after_events=4),), is_cut_after(b"event: message_start"), "truncated", 1),
-    Case("torn chunk", (Step(cut=Cut.CLOSE, after_bytes=900),), is_cut_after(b"event: message_start"), "truncated", 1, wires=H1_UPSTREAM),
-    Case("never answers", (Step(cut=Cut.STALL),), is_problem(504, "timeout_error"), "upstream_error", 1),
-    Case("never answers a plain request", (Step(cut=Cut.STALL),), is_problem(504, "timeout_error"), "upstream_error", 1, PLAIN),
-    Case("stalls after the head", (Step(cut=Cut.STALL, after_events=0),), is_problem(504, "timeout_error"), "upstream_error", 1),
-    Case("stalls in mid-stream", (Step(cut=Cut.STALL, after_events=4),), is_cut_after(b"event: message_start"), "truncated", 1),
+    survived("reset before the head, once", Step(cut=Cut.RESET)),
+    survived("closed before the head, once", Step(cut=Cut.CLOSE)),
+    answered("reset before the head, always", 502, "api_error", attempts=3, then=Step(cut=Cut.RESET)),
+    survived("reset after the head", Step(cut=Cut.RESET, after_events=0)),
+    survived("closed after the head", Step(cut=Cut.CLOSE, after_events=0)),
+    cut("reset in mid-stream", Step(cut=Cut.RESET, after_events=4)),
+    cut("closed in mid-stream", Step(cut=Cut.CLOSE, after_events=4)),
+    cut("goaway in mid-stream", Step(cut=Cut.GOAWAY, after_events=4)),
+    cut("stalls in mid-stream", Step(cut=Cut.STALL, after_events=4)),
+    cut("torn chunk", Step(cut=Cut.CLOSE, after_bytes=900), wires=H1_UPSTREAM),
+    answered("never answers", 504, "timeout_error", Step(cut=Cut.STALL)),
+    answered("never answers a plain request", 504, "timeout_error", Step(cut=Cut.STALL), body=PLAIN),
+    answered("stalls after the head", 504, "timeout_error", Step(cut=Cut.STALL, after_events=0)),
+    *[survived(f"{code} once", status(code)) for code in (502, 503, 504, 529)],
+    *[released(f"{code} always", code, OOPS, attempts=3, then=status(code)) for code in (502, 503, 504, 529)],
+    released("503 of undeclared length", 503, OOPS, attempts=3, then=status(503, framing=Framing.CHUNKED)),
+    released("500 is not tried again", 500, OOPS, status(500)),
+    released("429 is not tried again", 429, BUSY, status(429, BUSY)),
+    survived("503 with a short retry-after", status(503, headers=(("retry-after", "0"),))),
+    released("503 with a long retry-after", 503, OOPS, status(503, headers=(("retry-after", "30"),))),
+    answered("HTML 500", 500, "api_error", Step(status=500, body="<html>", headers=HTML_HEADERS)),
+    answered(
+        "HTML 502 always", 502, "api_error", attempts=3, then=Step(status=502, body="<html>", headers=HTML_HEADERS)
+    ),
+    answered("empty 503 always", 503, "api_error", attempts=3, then=Step(status=503, body=b"")),
+    answered("chunked and empty 500", 500, "api_error", Step(status=500, body=b"", framing=Framing.CHUNKED)),
+    survived("error event first, once", Step(error_event=True)),
+    survived("error event after pings", Step(error_event=True, opening=(PING, COMMENT, PING))),
+    survived("error event split over chunks", Step(error_event=True, opening=(PING,), split=MANY_SPLITS)),
     *[
-        Case(f"{code} once", (status(code),), is_whole_stream, "complete", 2)
-        for code in (502, 503, 504, 529)
-    ],
-    *[
-        Case(f"{code} always", (), is_exactly(code, OOPS), "upstream_error", 3, then=status(code))
-        for code in (502, 503, 504, 529)
-    ],
-    Case("503 of undeclared length", (), is_exactly(503, OOPS), "upstream_error", 3, then=status(503, framing=Framing.CHUNKED)),
-    Case("500 is not tried again", (status(500),), is_exactly(500, OOPS), "upstream_error", 1),
-    Case("429 is not tried again", (status(429, BUSY),), is_exactly(429, BUSY), "complete", 1),
-    Case("503 with a short retry-after", (status(503, headers=(("retry-after", "0"),)),), is_whole_stream, "complete", 2),
-    Case("503 with a long retry-after", (status(503, headers=(("retry-after", "30"),)),), is_exactly(503, OOPS), "upstream_error", 1),
-    Case("HTML 500", (Step(status=500, body="<html>", headers=(("content-type", HTML),)),), is_problem(500, "api_error"), "upstream_error", 1),
-    Case("HTML 502 always", (), is_problem(502, "api_error"), "upstream_error", 3, then=Step(status=502, body="<html>", headers=(("content-type", HTML),))),
-    Case("empty 503 always", (), is_problem(503, "api_error"), "upstream_error", 3, then=Step(status=503, body=b"")),
-    Case("chunked and empty 500", (Step(status=500, body=b"", framing=Framing.CHUNKED),), is_problem(500, "api_error"), "upstream_error", 1),
-    Case("error event first, once", (Step(error_event=True),), is_whole_stream, "complete", 2),
-    Case("error event after pings", (Step(error_event=True, opening=(PING, COMMENT, PING)),), is_whole_stream, "complete", 2),
-    Case("error event split over chunks", (Step(error_event=True, opening=(PING,), split=(3, 9, 20, 40, 41, 60, 80)),), is_whole_stream, "complete", 2),
-    *[
-        Case(f"error event in {coding}", (Step(error_event=True, encoding=coding),), is_whole_stream, "complete", 2)
+        survived(f"error event in {coding}", Step(error_event=True, encoding=coding))
         for coding in ("gzip", "br", "zstd")
     ],
-    Case("garbage head", (Step(raw=b"\x00\x01garbage\r\n\r\n"),), is_problem(502, "api_error"), "upstream_error", 1, wires=H1_UPSTREAM),
-    Case("head that ends in the middle", (Step(raw=b"HTTP/1.1 200 OK\r\nconte"),), is_problem(502, "api_error"), "upstream_error", 1, wires=H1_UPSTREAM),
-    Case("oversized head", (Step(head_bytes=2**20),), is_problem(502, "api_error"), "upstream_error", 1, wires=H1_UPSTREAM),
-    Case("endless head", (Step(head_bytes=-1),), is_problem(502, "api_error"), "upstream_error", 1, wires=H1_UPSTREAM),
-    Case("head byte by byte", (Step(trickle=True),), is_whole_stream, "complete", 1, wires=H1_UPSTREAM),
-    Case("two lengths", (Step(raw=b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx"),), is_problem(502, "api_error"), "upstream_error", 1, wires=H1_UPSTREAM),
-    Case("connection: close", (Step(connection_close=True),), is_whole_stream, "complete", 1, wires=H1_UPSTREAM),
-    Case("a body that ends with its connection", (Step(framing=Framing.CLOSE),), is_whole_stream, "complete", 1, wires=H1_UPSTREAM),
-    Case("expect: 100-continue", (), is_whole_stream, "complete", 1, headers=(("expect", "100-continue"),), wires=("h1-h1",)),
-]  # fmt: skip
+    answered("garbage head", 502, "api_error", Step(raw=b"\x00\x01garbage\r\n\r\n"), wires=H1_UPSTREAM),
+    answered("half a head", 502, "api_error", Step(raw=b"HTTP/1.1 200 OK\r\nconte"), wires=H1_UPSTREAM),
+    answered("oversized head", 502, "api_error", Step(head_bytes=2**20), wires=H1_UPSTREAM),
+    answered("endless head", 502, "api_error", Step(head_bytes=-1), wires=H1_UPSTREAM),
+    answered("two lengths", 502, "api_error", Step(raw=TWO_LENGTHS), wires=H1_UPSTREAM),
+    survived("head byte by byte", Step(trickle=True), attempts=1, wires=H1_UPSTREAM),
+    survived("connection: close", Step(connection_close=True), attempts=1, wires=H1_UPSTREAM),
+    survived("a body that ends with its connection", Step(framing=Framing.CLOSE), attempts=1, wires=H1_UPSTREAM),
+    survived("expect: 100-continue", attempts=1, headers=(("expect", "100-continue"),), wires=("h1-h1",)),
+]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +261,7 @@ async def test_an_upstream_that_cannot_be_reached_is_answered_in_json(
 
 
 async def test_tls_that_fails_is_told_apart(wire: Wire, client: Http1 | Http2) -> None:
-    """A certificate nobody trusts is final, a handshake that breaks is tried again, one that hangs runs into the deadline."""
+    """A certificate nobody trusts is final, a broken handshake is tried again, one that hangs meets the deadline."""
     untrusted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("localhost", "127.0.0.1").configure_cert(untrusted)
     with UpstreamThread(tls=untrusted) as stranger:
@@ -350,6 +299,25 @@ async def test_a_request_body_over_the_cap_gets_413_in_the_apis_shape(wire: Wire
     await wire.ended()
 
 
+async def leave(client: Http1 | Http2, stream: int | None) -> None:
+    """Give up a request as a client of its protocol does."""
+    if isinstance(client, Http2):
+        assert stream is not None
+        client.reset(stream)
+    else:
+        client.leave()
+
+
+async def four_events(client: Http1 | Http2, stream: int | None) -> None:
+    """Wait until the client holds them."""
+    if isinstance(client, Http2):
+        assert stream is not None
+        answer = client.answers[stream]
+        await client.wait(lambda: answer.body.count(b"\n\n") == 4)
+    else:
+        await client.reader.readuntil(b"content_block_delta")
+
+
 LEAVING = {
     "while it waits for the head": Step(cut=Cut.STALL),
     "while the gate is closed": Step(cut=Cut.STALL, after_events=0),
@@ -373,16 +341,13 @@ async def test_the_upstream_call_is_cancelled_the_moment_the_client_leaves(
         if stage != "while it waits for the head":
             await until(lambda: upstream.requests[-1].head_sent)
         if stage == "in mid-stream":
-            if isinstance(client, Http2):
-                await client.wait(lambda: client.answers[stream].body.count(b"\n\n") == 4)
-            else:
-                await client.reader.readuntil(b"content_block_delta")
+            await four_events(client, stream)
         if isinstance(client, Http2):
-            client.reset(stream)
+            await leave(client, stream)
             is_whole_stream(await client.ask("POST", "/v1/messages", (JSON,), STREAM))
             assert sorted(done["terminal"] for done in await wire.ended(2)) == ["client_cancelled", "complete"]
         else:
-            client.leave()
+            await leave(client, stream)
             (done,) = await wire.ended()
             assert (done["terminal"], len(done["attempts"])) == ("client_cancelled", attempts)
     await until(lambda: len(upstream.cancelled) == cancelled + 1)
@@ -396,7 +361,7 @@ async def test_a_client_that_leaves_during_connect_or_back_off_ends_it(wire: Wir
             "POST", "/v1/messages", (JSON, ("x-test-target", f"https://127.0.0.1:{port}")), STREAM
         )
         await asyncio.sleep(0.1)  # The dial has no sign that a test could wait for.
-        client.reset(stream) if isinstance(client, Http2) else client.leave()
+        await leave(client, stream)
         (done,) = await wire.ended()
         assert (done["terminal"], len(done["attempts"])) == ("client_cancelled", 1)
     before = wire.requests
@@ -404,24 +369,17 @@ async def test_a_client_that_leaves_during_connect_or_back_off_ends_it(wire: Wir
     async with wire.connect() as client:
         stream = await client.send("POST", "/v1/messages", (JSON,), STREAM)
         await until(lambda: wire.requests > before)
-        client.reset(stream) if isinstance(client, Http2) else client.leave()
+        await leave(client, stream)
         (done,) = await wire.ended()
     assert done["terminal"] in ("client_cancelled", "upstream_error")
 
 
-async def until(predicate: Callable[[], bool], timeout: float = 5.0) -> None:
-    """Poll something of another thread."""
-    deadline = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < deadline, "it never came true"
-        await asyncio.sleep(0.002)
-
-
+POST = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n"
 MALFORMED = {
     "no HTTP at all": b"\x16hello\r\n\r\n",
-    "two lengths": b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
-    "length and chunked": b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\nx",
-    "endless head": b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n" + b"x-pad: " + b"y" * 300_000,
+    "two lengths": POST + b"content-length: 1\r\ncontent-length: 2\r\n\r\nx",
+    "length and chunked": POST + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\nx",
+    "endless head": POST + b"x-pad: " + b"y" * 300_000,
 }
 
 

@@ -54,6 +54,15 @@ type Hook = Callable[..., object]
 
 JSON = (("content-type", "application/json"),)
 EVENT_STREAM = (("content-type", "text/event-stream"),)
+ASKED = [
+    "hook requestheaders",
+    "hook request",
+    "open",
+    "upstream RequestHeaders",
+    "upstream RequestData",
+    "upstream RequestEndOfMessage",
+]
+"""The trace of a request that has gone to the upstream over a fresh connection."""
 _TIMED = (attempts, client_stream, delivery, exchanges, responses, ticker)
 
 
@@ -265,6 +274,11 @@ class Playbook:
 
     def exchange(self, stream_id: int = 1) -> Exchange:
         return exchange_of(self.flows[stream_id])
+
+    def reasons(self, stream_id: int = 1) -> list[str | None]:
+        """Why each attempt failed."""
+        attempts = self.exchange(stream_id).attempts
+        return [str(attempt.failure.reason) if attempt.failure else None for attempt in attempts]
 
     def sent_to(self, name: str, *kinds: type[HttpEvent]) -> list[Any]:
         """The events that went to "client" or "upstream"."""

@@ -108,9 +108,10 @@ class Mitmproxy:
                     if match := re.search(pattern, line):
                         return match
                 ended = self.process.poll() is not None and not self._reader.is_alive()
-                if ended or not self._changed.wait(min(0.5, max(0.0, deadline - time.monotonic()))):
-                    if ended or time.monotonic() >= deadline:
-                        raise AssertionError(f"no line like {pattern!r} in the log:\n{self.log}")
+                left = deadline - time.monotonic()
+                if ended or left <= 0:
+                    raise AssertionError(f"no line like {pattern!r} in the log:\n{self.log}")
+                self._changed.wait(min(0.5, left))
 
     def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 15.0) -> int:
         """End it and return its exit code."""

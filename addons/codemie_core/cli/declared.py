@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from codemie_core import options
 from codemie_core.addon import Addon
-from codemie_core.core_addon import BundleSettings
+from codemie_core.bundle_settings import BundleSettings
 from codemie_core.errors import SettingsError
 from codemie_core.loading import left_out
 from codemie_core.options import Layers, Resolved, Setting

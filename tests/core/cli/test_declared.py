@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 import codemie
-from codemie_core.cli.declared import Declarations, Resolved
-from codemie_core.options import Layers
+from codemie_core.cli.declared import Declarations
+from codemie_core.options import Layers, Resolved
 from codemie_core.places import Places
 from codemie_core.profile import Profile
 from codemie_core.sources import read_layers

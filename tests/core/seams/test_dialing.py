@@ -155,6 +155,18 @@ def test_dials_that_were_given_up_leave_no_connections_behind() -> None:
         assert [connection for connection in book.layer.connections if connection is not book.client] == []
 
 
+def test_a_connection_that_was_given_up_and_stands_after_all_may_close() -> None:
+    with Playbook(dials=["hanging", "hanging"], alpn=b"h2") as book:
+        for number in (1, 3):
+            book.ask(number)
+            book.leave(number)
+        assert len(book.pending) == 2
+        book.dialed("connection cancelled")
+        book.dialed()
+        book.feed(events.ConnectionClosed(book.servers[0]))
+        assert book.layer.streams == {}
+
+
 def test_many_failed_dials_leave_no_connections_behind() -> None:
     with Playbook(AttemptPlan(max_attempts=1), dials=["refused"] * 20) as book:
         for number in range(20):
