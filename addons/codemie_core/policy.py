@@ -87,7 +87,7 @@ class AttemptPlan:
     backoff: float = 0.25
     backoff_max: float = 5.0
     budget: float = 60.0
-    """No new attempt begins later than this after the first one began."""
+    """No new attempt begins later than this after the first one began; 0 sets no bound."""
     connect_timeout: float = 10.0
     first_byte_timeout: float = 300.0
     idle_timeout: float = 300.0
@@ -171,13 +171,17 @@ def decide(
         if failure.retry_after > plan.backoff_max:
             return give_up
         wait = max(wait, failure.retry_after)
-    return give_up if elapsed + wait > plan.budget else Retry(wait)
+    return give_up if _over_budget(plan, elapsed + wait) else Retry(wait)
+
+
+def _over_budget(plan: AttemptPlan, begins: float) -> bool:
+    return begins > (plan.budget or math.inf)
 
 
 def bounded(plan: AttemptPlan, decision: Decision, failure: Failure, number: int, elapsed: float) -> Decision:
     """An addon's decision, held to the limits: attempts and total time are bounded, Release needs a response."""
     give_up = _last_resort(failure)
-    if isinstance(decision, Retry) and (number >= HARD_ATTEMPT_LIMIT or elapsed + decision.after > plan.budget):
+    if isinstance(decision, Retry) and (number >= HARD_ATTEMPT_LIMIT or _over_budget(plan, elapsed + decision.after)):
         return give_up
     if isinstance(decision, Release) and not has_response(failure):
         return give_up

@@ -151,6 +151,10 @@ def released(name: str, code: int, body: bytes, *steps: Step, attempts: int = 1,
 
 HTML_HEADERS = (("content-type", HTML),)
 MANY_SPLITS = (3, 9, 20, 40, 41, 60, 80)
+TRAILERS = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n"
+    b"2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n"
+)
 TWO_LENGTHS = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx"
 
 CASES = [
@@ -197,6 +201,7 @@ CASES = [
     survived("head byte by byte", Step(trickle=True), attempts=1, wires=H1_UPSTREAM),
     survived("connection: close", Step(connection_close=True), attempts=1, wires=H1_UPSTREAM),
     survived("a body that ends with its connection", Step(framing=Framing.CLOSE), attempts=1, wires=H1_UPSTREAM),
+    Case("trailers", (Step(raw=TRAILERS),), is_exactly(200, b"ok", "text/plain"), "complete", 1, wires=H1_UPSTREAM),
     survived("expect: 100-continue", attempts=1, headers=(("expect", "100-continue"),), wires=("h1-h1",)),
 ]
 
@@ -344,6 +349,8 @@ async def test_the_upstream_call_is_cancelled_the_moment_the_client_leaves(
             await four_events(client, stream)
         if isinstance(client, Http2):
             await leave(client, stream)
+            # Before the connection goes, which would end it too.
+            await until(lambda: len(upstream.cancelled) == cancelled + 1)
             is_whole_stream(await client.ask("POST", "/v1/messages", (JSON,), STREAM))
             assert sorted(done["terminal"] for done in await wire.ended(2)) == ["client_cancelled", "complete"]
         else:

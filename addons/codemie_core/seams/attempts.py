@@ -137,7 +137,7 @@ class AttemptStream(Delivery):
         yield SendHttp(RequestHeaders(number, wire, not (content or trailers)), connection)
         if content:
             yield SendHttp(RequestData(number, content), connection)
-        if trailers:
+        if trailers and connection.alpn == b"h2":  # mitmproxy cannot write them in HTTP/1; they may be dropped
             yield SendHttp(RequestTrailers(number, trailers), connection)
         yield SendHttp(RequestEndOfMessage(number), connection)
 

@@ -1,7 +1,7 @@
 """Puts our HTTP layers in the place of mitmproxy's, after checking that they fit.
 
-The names are looked up in `mitmproxy.proxy.layers.http` whenever a connection or a request begins, so replacing the
-attributes of that one module serves every mode.
+The names are looked up in their modules whenever a connection or a request begins, so replacing those attributes serves
+every mode.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import asyncio
 import collections
 
 from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.server import ConnectionHandler
 
 from codemie_core.seams.attempts import AttemptStream
 from codemie_core.seams.backpressure import BoundedHttp2Client, hold_back
 from codemie_core.seams.dialing import answer_every_dial
 from codemie_core.seams.shape import Shape, require
-from codemie_core.seams.wire_errors import BoundedHttp1Client, JsonHttp1Server, JsonHttp2Server
+from codemie_core.seams.wire_errors import BoundedHttp1Client, JsonHttp1Server, JsonHttp2Server, make_body_reader
 
 SHAPE = Shape(
     name="upstream attempts",
@@ -55,6 +56,7 @@ def install() -> None:
     require(SHAPE)
     for name, replacement in _REPLACEMENTS.items():
         setattr(http_layers, name, replacement)
+    _http1.make_body_reader = make_body_reader
 
 
 def installed() -> bool:

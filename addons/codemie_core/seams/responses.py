@@ -17,14 +17,14 @@ LONGEST_RETRY_AFTER = 366 * 86400.0
 
 def is_event_stream(response: http.Response) -> bool:
     """Server-sent events by content type, or by its absence: the ChatGPT backend streams without naming the type."""
-    kind: str = response.headers.get("content-type", "")
+    kind: str = response.headers.get("content-type", "").lower()
     return kind.startswith("text/event-stream") if kind else "content-length" not in response.headers
 
 
 def takes_keepalive(response: http.Response) -> bool:
     """May bytes of ours go between its events? Not into a compressed stream, nor into one of declared length."""
     headers = response.headers
-    kind: str = headers.get("content-type", "")
+    kind: str = headers.get("content-type", "").lower()
     encoded: bool = headers.get("content-encoding", "identity") != "identity"
     return kind.startswith("text/event-stream") and not encoded and "content-length" not in headers
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import uuid
 
+import h11
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import http1
@@ -24,6 +27,8 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ErrorCode
+from mitmproxy.proxy.layers.http._http1 import TBodyReader
+from mitmproxy.proxy.layers.http._http1 import make_body_reader as make_stock_reader
 
 from codemie_core.errors import Problem, any_body, api_of, error_body, error_headers
 from codemie_core.seams.backpressure import WindowOpened, backlog_of
@@ -142,6 +147,20 @@ class BoundedHttp1Client(Http1Client):
             yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
         else:
             yield from super().read_headers(event)
+
+
+class ReaderWithoutTrailers(ChunkedReader):
+    """Reads a chunked body and drops its trailers, which RFC 9110 (6.5.1) allows; mitmproxy raises on them."""
+
+    def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        """The next part of the body."""
+        part: h11.Data | h11.EndOfMessage | None = super().__call__(buffer)
+        return h11.EndOfMessage() if isinstance(part, h11.EndOfMessage) else part
+
+
+def make_body_reader(expected_size: int | None) -> TBodyReader:
+    """mitmproxy's own, with a chunked reader that survives trailers."""
+    return ReaderWithoutTrailers() if expected_size is None else make_stock_reader(expected_size)
 
 
 def _incomplete(buffer: bytes) -> bool:

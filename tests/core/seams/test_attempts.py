@@ -308,7 +308,7 @@ def test_trailers_and_credentials_go_with_every_attempt() -> None:
     def attach(flow: http.HTTPFlow) -> None:
         exchange_of(flow).credentials.append(key)
 
-    with Playbook(hooks={"request": attach}) as book:
+    with Playbook(hooks={"request": attach}, alpn=b"h2") as book:
         book.ask(trailers=http.Headers([(b"x-sum", b"1")]))
         book.respond(503)
         book.advance(1.0)
@@ -318,6 +318,14 @@ def test_trailers_and_credentials_go_with_every_attempt() -> None:
         assert not any(head.end_stream for head in book.sent_to("upstream", RequestHeaders))
         assert book.exchange().held_back == 2
         assert "x-api-key" not in book.flows[1].request.headers
+
+
+def test_trailers_are_dropped_before_an_http1_upstream() -> None:
+    """mitmproxy cannot write them there and would leave the request without its end."""
+    with Playbook() as book:
+        book.ask(trailers=http.Headers([(b"x-sum", b"1")]))
+        assert book.count("upstream RequestTrailers") == 0
+        assert book.count("upstream RequestEndOfMessage") == 1
 
 
 def test_a_request_without_a_body_ends_with_its_head() -> None:
