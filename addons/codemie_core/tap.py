@@ -13,7 +13,7 @@ from codemie_core.decoding import stream_decoder
 type Observer = Callable[[bytes], None]
 
 MAX_OBSERVED = 256 * 1024 * 1024
-"""Decoded bytes per response after which observers see no more: a bound against compression bombs."""
+"""Decoded bytes per compressed response after which observers see no more: a bound against bombs."""
 
 
 class Tap:
@@ -26,14 +26,17 @@ class Tap:
         failed: Callable[[Observer, Exception], None],
         max_observed: int = MAX_OBSERVED,
     ) -> None:
-        self._decoder = stream_decoder(content_encoding, max_observed)
-        self._observers = list(observers) if self._decoder else []
+        decoder = stream_decoder(content_encoding, max_observed)
+        self._observers = list(observers) if decoder else []
+        # What is not encoded is its own copy: no decoder between each event and its observers.
+        plain = content_encoding in ("", "identity")
+        self._decode = _as_it_is if plain or decoder is None else decoder.feed
         self._failed = failed
 
     def __call__(self, data: bytes) -> bytes:
         """One chunk as it came from the upstream; b"" at the end, which observers do not see."""
-        if data and self._observers and self._decoder is not None:
-            decoded = self._decoder.feed(data)
+        if data and self._observers:
+            decoded = self._decode(data)
             if decoded:
                 for observer in tuple(self._observers):
                     try:
@@ -42,3 +45,7 @@ class Tap:
                         self._observers.remove(observer)
                         self._failed(observer, error)
         return data
+
+
+def _as_it_is(data: bytes) -> bytes:
+    return data
