@@ -171,23 +171,32 @@ BROKEN = {
     "class HeaderInjection(Addon, priority=20):\n    async def configure(self, updated): ...\n"
     "addons = [HeaderInjection()]\n",
     "no list of addons": "x = 1\n",
-    "is not there": "",
 }
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_an_open_addon_that_cannot_be_imported_is_left_out_and_shown(what: str, copied: Path) -> None:
-    broken = copied / "header_injection.py"
-    broken.write_text(BROKEN[what]) if BROKEN[what] else broken.unlink()
+    (copied / "header_injection.py").write_text(BROKEN[what])
+    is_left_out("header_injection", copied)
+
+
+def test_an_open_addon_that_is_not_there_is_left_out_and_shown(copied: Path) -> None:
+    """By a name of its own: an installed bundle would stand in for a file that is missing here."""
+    bundle = copied / "codemie.py"
+    bundle.write_text(bundle.read_text().replace('"header_injection"', '"no_such_addon"'))
+    is_left_out("no_such_addon", copied)
+
+
+def is_left_out(name: str, copied: Path) -> None:
     with Mitmproxy("--mode", "reverse:http://127.0.0.1:9", scripts=(copied / "codemie.py",)) as proxy:
         proxy.wait_for_log("is running with upstream_attempts, local_endpoints$")
         health = proxy.health()
     assert health["status"] == "degraded"
     [failed] = [addon for addon in health["addons"] if addon["state"] == "failed"]
-    assert failed["name"] == "header_injection"
+    assert failed["name"] == name
     assert failed["error"]
     [line] = [line for line in proxy.lines if "cannot be loaded" in line]
-    assert "header_injection" in line
+    assert name in line
     assert "left out" in line
     assert "Traceback" not in proxy.log
 
