@@ -148,7 +148,8 @@ class Setting:
                 raise SettingsError("; ".join(own)) from None
 
     def _adapter(self) -> TypeAdapter[Any]:
-        return TypeAdapter(Annotated[self.info.annotation, self.info])  # type: ignore[arg-type] # a type made at run time
+        kind: Any = Annotated[self.info.annotation, self.info]  # made at run time, so no type checker can know it
+        return TypeAdapter(kind)
 
     def _sources(self, layers: Layers) -> Iterator[Source]:
         """Who says something about this setting, the strongest first."""
