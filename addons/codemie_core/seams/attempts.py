@@ -13,7 +13,7 @@ Three things to know before touching it:
 
 - A command may be answered before `yield` returns (HttpLayer calls back at once when a connection is there), so a dial
   is always the last thing a generator does.
-- During a hook the layer is paused and its events queue up: `_interrupted` looks into that queue.
+- During a hook the layer is paused and its events queue up: `interrupted` looks into that queue.
 - Every further attempt talks to the server under an alias stream id, so that late events of the abandoned one are
   recognized and ignored.
 """
@@ -218,8 +218,7 @@ class AttemptStream(Delivery):
 
     def cancel_upstream(self) -> layer.CommandGenerator[None]:
         connection, self.sent_on = self.sent_on, None
-        # After a failed connect the layer does not know the server: there is nothing to cancel then.
-        if connection is not None and connection in self.parent.connections:
+        if connection is not None:
             yield SendHttp(RequestProtocolError(self.upstream_id, "given up", ErrorCode.CANCEL), connection)
         if self._dial is not None:
             dial, self._dial = self._dial, None
@@ -236,9 +235,7 @@ class AttemptStream(Delivery):
 
     def _on_tick(self) -> layer.CommandGenerator[None]:
         if time.monotonic() < self.due:
-            if self.due < math.inf:
-                yield from self.ticker.watch(self)
-            return
+            return  # It came late, after a hook, and whoever moved the deadline meanwhile has asked for another.
         if self.server_state == self.state_connecting:
             yield from self.cancel_upstream()
             yield from self.failed(Failure(Reason.CONNECT_TIMEOUT))

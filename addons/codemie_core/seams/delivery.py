@@ -95,7 +95,8 @@ class Delivery(ClientStream):
     def state_gate(self, event: events.Event) -> layer.CommandGenerator[None]:
         if not isinstance(event, ResponseData):
             yield from self.commit()
-            yield from self.server_state(event)
+            if self.committed:
+                yield from self.server_state(event)
             return
         if not self.held:
             self.note_first_byte()
@@ -152,7 +153,7 @@ class Delivery(ClientStream):
             self._last_byte = now = time.monotonic()
             self.due = now + self._patience
             if self._pings:
-                self._tail = (self._tail + data)[-4:]
+                self._tail = (self._tail + data[-4:])[-4:]
             assert self.flow.response is not None
             if self.flow.response.stream is True and not self._keeps_body:
                 yield SendHttp(ResponseData(self.stream_id, data), self.context.client)

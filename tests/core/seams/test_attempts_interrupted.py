@@ -260,3 +260,16 @@ def test_a_connection_that_closes_after_the_response_is_no_failure() -> None:
         book.resume()
         assert book.count("hook error") == 0
         assert book.ended()
+
+
+def test_a_client_that_leaves_as_an_empty_stream_ends_gets_nothing_more() -> None:
+    """The end of a stream without an event opens the gate; the hook of that moment finds the client gone."""
+    with Playbook(pauses={"responseheaders"}) as book:
+        book.ask()
+        book.respond(200, EVENT_STREAM)
+        book.end()
+        book.leave()
+        book.resume()
+        assert book.exchange().terminal == Terminal.CLIENT_CANCELLED
+        assert book.count("hook error") == 1
+        assert not book.ended()
