@@ -21,6 +21,7 @@ Three things to know before touching it:
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import time
 
@@ -46,6 +47,8 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from codemie_core import policy
+from codemie_core.containment import Mishap
+from codemie_core.errors import Problem
 from codemie_core.exchange import Exchange, Terminal
 from codemie_core.policy import Answer, Failure, Reason, Release, Retry
 from codemie_core.seams.attempt_hooks import upstream_failed, upstream_response
@@ -56,8 +59,14 @@ from codemie_core.seams.responses import retry_after, why_broken
 from codemie_core.seams.ticker import Tick
 from codemie_core.seams.wire_copy import wire_request
 
+logger = logging.getLogger(__name__)
+
 _RESPONSE_EVENTS = frozenset(
     {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError}
+)
+
+_OUR_FAULT = Problem(
+    502, "proxy_failed", "The proxy itself failed over this request. Its log says how; trying again may help."
 )
 
 _alias_ids = itertools.count(2**40)
@@ -73,20 +82,47 @@ class AttemptStream(Delivery):
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         # No generator itself: every chunk of every stream comes through here.
-        kind = type(event)
         if self.exchange is None:
-            return self._ignore() if kind is Tick else super()._handle_event(event)
+            return self._ignore() if type(event) is Tick else super()._handle_event(event)
+        if type(event) is ResponseData and self.committed and event.stream_id == self.upstream_id:
+            chunk: layer.CommandGenerator[None] = self.server_state(event)
+            return chunk
+        return self._guarded(event)
+
+    def _guarded(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """An exception in here would leave the client waiting for ever: mitmproxy logs it and forgets the stream."""
+        try:
+            yield from self._drive(event)
+        except Exception as error:
+            logger.error(
+                "The attempt machine failed on a %s", Mishap.of("", type(event).__name__, error, self.flow).text
+            )
+            yield from self._rescue()
+
+    def _rescue(self) -> layer.CommandGenerator[None]:
+        self.stop_waiting()
+        yield from self.cancel_upstream()
+        if self.committed or self.client_state != self.state_done:
+            yield from self.truncate(Reason.RESET, "the proxy failed")
+        else:
+            yield from self.answer(_OUR_FAULT, Terminal.UPSTREAM_ERROR)
+
+    def _drive(self, event: events.Event) -> layer.CommandGenerator[None]:
+        kind = type(event)
         if kind in _RESPONSE_EVENTS:
             assert isinstance(event, http_layers.HttpEvent)
             if event.stream_id != self.upstream_id:
-                return self._ignore()
+                return
             if isinstance(event, ResponseProtocolError):
-                return self._upstream_broke(event)
-            passed: layer.CommandGenerator[None] = self.server_state(event)
-            return passed
-        if isinstance(event, GetHttpConnectionCompleted):
-            return self._dialed(event)
-        return self._on_tick() if kind is Tick else super()._handle_event(event)
+                yield from self._upstream_broke(event)
+            else:
+                yield from self.server_state(event)
+        elif isinstance(event, GetHttpConnectionCompleted):
+            yield from self._dialed(event)
+        elif kind is Tick:
+            yield from self._on_tick()
+        else:
+            yield from super()._handle_event(event)
 
     def _ignore(self) -> layer.CommandGenerator[None]:
         yield from ()

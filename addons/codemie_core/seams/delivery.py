@@ -196,7 +196,8 @@ class Delivery(ClientStream):
         """The response broke off after the client had part of it: pass the cut on, agents handle that best."""
         assert self.exchange is not None
         self.stop_waiting()
-        self.attempt.failure = Failure(reason)
+        if self.exchange.attempts:
+            self.attempt.failure = Failure(reason)
         yield from self.cancel_upstream()
         self.exchange.end(Terminal.TRUNCATED, reason)
         self.client_state = self.server_state = self.state_errored
