@@ -258,18 +258,18 @@ def report(addon: Addon, problem: str) -> None:
 
     Raised at start-up, mitmproxy would print a traceback and leave the addons after this one unconfigured.
     """
-    from codemie_core.core_addon import ensure_core
+    from codemie_core.core_addon import core_of
 
-    core = ensure_core(addon)
+    core = core_of(addon)
     if core.running_since:
         raise exceptions.OptionsError(problem)
     core.layers.problems.append(problem)
 
 
 def _load(self: Addon, loader: Loader) -> None:
-    from codemie_core.core_addon import ensure_core
+    from codemie_core.core_addon import core_of
 
-    core = ensure_core(self)
+    core = core_of(self)
     try:
         options.declare(loader, self.name, self.Settings, core.layers)
     except Exception as error:
@@ -281,9 +281,9 @@ def _load(self: Addon, loader: Loader) -> None:
 
 
 def _configure(self: Addon, updated: set[str]) -> None:
-    from codemie_core.core_addon import ensure_core
+    from codemie_core.core_addon import core_of
 
-    core = ensure_core(self)
+    core = core_of(self)
     core.configure_first(updated)
     if self.status.failed:
         return

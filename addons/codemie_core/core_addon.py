@@ -295,8 +295,8 @@ def _wanted(addon: Addon, settings: BundleSettings) -> bool:
     return not settings.enabled or addon.name in settings.enabled
 
 
-def ensure_core(addon: Addon) -> CoreAddon:
-    """The core addon of this proxy, added now if this is the first addon of the bundle."""
+def core_of(addon: Addon) -> CoreAddon:
+    """The core addon that `addon` works with, added now if this is the first addon of the bundle."""
     core = ctx.master.addons.get(CoreAddon.name)
     if core is None:
         core = CoreAddon()
@@ -305,8 +305,3 @@ def ensure_core(addon: Addon) -> CoreAddon:
     if addon not in core.addons_in_order:
         core.adopt(addon)
     return core
-
-
-def core_of(addon: Addon) -> CoreAddon:
-    """The core addon that `addon` works with."""
-    return ensure_core(addon)
