@@ -37,7 +37,7 @@ SHAPE = Shape(
         "mitmproxy.proxy.server:ConnectionHandler",
         "mitmproxy.proxy.mode_servers:ProxyConnectionHandler",
     ),
-    fingerprints=frozenset({"59f2404248274938", "f02597c6db1c0d25"}),  # 12.2.1 to 12.2.3; 12.3.0 and 12.3.1
+    fingerprints=frozenset({"59f2404248274938", "f02597c6db1c0d25"}),  # 12.2.1 to 12.2.3; 12.3.0, 12.3.1
 )
 
 _REPLACEMENTS = {
