@@ -9,7 +9,7 @@ import logging
 import os
 from pathlib import Path
 
-from mitmproxy import connection, ctx, exceptions, http
+from mitmproxy import connection, ctx, exceptions, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from pydantic import Field, field_validator
@@ -154,10 +154,12 @@ class UpstreamAttempts(Addon, priority=0):
 
     def client_connected(self, client: connection.Client) -> None:
         """Let an HTTP/2 client have all its streams before an HTTP/1.1 upstream at the same time."""
-        proxyserver = ctx.master.addons.get("proxyserver")
-        handler = proxyserver.connections.get(client.id) if proxyserver else None
-        if handler is not None:
-            install.prepare_connection(handler, self.settings.max_connections)
+        install.prepare_connection(client, self.settings.max_connections)
+
+    def tls_established_client(self, data: tls.TlsData) -> None:
+        """Not before: clients that speak HTTP/1.1 need nothing, and it would cost them something per event."""
+        if data.conn.alpn == b"h2":
+            install.prepare_http2(data.conn)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Adopt the flow: from here on the machine runs it."""

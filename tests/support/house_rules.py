@@ -18,7 +18,7 @@ PUBLIC_MITMPROXY = frozenset(
     {
         *("addonmanager", "addons", "certs", "command", "connection", "contentviews", "ctx", "exceptions"),
         *("flow", "hooks", "http", "io", "log", "master", "options", "optmanager", "test", "tools", "types"),
-        *("utils", "version", "websocket"),
+        *("tls", "utils", "version", "websocket"),
         *("net.server_spec", "proxy.mode_specs"),  # the types of public attributes: server.via, proxy_mode
     }
 )

@@ -153,7 +153,8 @@ class Delivery(ClientStream):
             self._last_byte = now = time.monotonic()
             self.due = now + self._patience
             if self._pings:
-                self._tail = (self._tail + data[-4:])[-4:]
+                tail = data[-4:]
+                self._tail = tail if len(tail) == 4 else (self._tail + tail)[-4:]
             assert self.flow.response is not None
             if self.flow.response.stream is True and not self._keeps_body:
                 yield SendHttp(ResponseData(self.stream_id, data), self.context.client)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import collections
 
+from mitmproxy import ctx
+from mitmproxy.connection import Connection
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.server import ConnectionHandler
@@ -64,12 +66,24 @@ def installed() -> bool:
     return all(getattr(http_layers, name) is replacement for name, replacement in _REPLACEMENTS.items())
 
 
-def prepare_connection(handler: ConnectionHandler, max_upstream_connections: int) -> None:
-    """What one client connection needs and mitmproxy has no option for.
+def prepare_connection(client: Connection, max_upstream_connections: int) -> None:
+    """What a client connection needs and mitmproxy has no option for.
 
-    It opens at most five connections at a time to an address, holds whatever an HTTP/2 client does not read, and
-    forgets a dial whose peer resets at once.
+    It opens at most five connections at a time to an address, and forgets a dial whose peer resets at once.
     """
-    handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(max_upstream_connections))
-    hold_back(handler)
-    answer_every_dial(handler)
+    if handler := _handler_of(client):
+        handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(max_upstream_connections))
+        answer_every_dial(handler)
+
+
+def prepare_http2(client: Connection) -> None:
+    """The client speaks HTTP/2, and mitmproxy would hold whatever it does not read."""
+    if handler := _handler_of(client):
+        hold_back(handler)
+
+
+def _handler_of(client: Connection) -> ConnectionHandler | None:
+    """What drives the connection of this client; nothing does in a replay."""
+    proxyserver = ctx.master.addons.get("proxyserver")
+    found: ConnectionHandler | None = proxyserver.connections.get(client.id) if proxyserver else None
+    return found

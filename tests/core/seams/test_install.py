@@ -2,6 +2,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mitmproxy import ctx
 from mitmproxy.connection import Client
 from mitmproxy.proxy.layers import http as http_layers
 
@@ -47,20 +48,43 @@ def test_before_an_unknown_mitmproxy_nothing_is_touched(monkeypatch: pytest.Monk
     assert {name: getattr(http_layers, name) for name in NAMES} == before
 
 
-async def test_a_client_connection_gets_as_many_upstream_connections_as_are_set() -> None:
+@pytest.fixture
+def handler(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What mitmproxy keeps for a client that is connected."""
+
     async def drain() -> None: ...
 
     async def open_connection(_: object) -> None: ...
 
     client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2))
-    handler: Any = SimpleNamespace(client=client, drain_writers=drain, open_connection=open_connection)
-    install.prepare_connection(handler, 2)
+    handler = SimpleNamespace(client=client, drain_writers=drain, open_connection=open_connection)
+    proxyserver = SimpleNamespace(connections={client.id: handler})
+    monkeypatch.setattr(ctx, "master", SimpleNamespace(addons={"proxyserver": proxyserver}), raising=False)
+    return handler
+
+
+async def test_a_client_connection_gets_as_many_upstream_connections_as_are_set(handler: Any) -> None:
+    open_connection, drain = handler.open_connection, handler.drain_writers
+    install.prepare_connection(handler.client, 2)
     one, other = handler.max_conns[("a.test", 443)], handler.max_conns[("b.test", 443)]
     assert one is handler.max_conns[("a.test", 443)]
     assert one is not other
     for _ in range(2):
         await one.acquire()
     assert one.locked()
-    assert handler.drain_writers is not drain
     assert handler.open_connection is not open_connection
+    assert handler.drain_writers is drain, "an HTTP/1.1 client pays nothing for what only HTTP/2 needs"
+
+
+async def test_an_http2_client_holds_its_upstreams_back(handler: Any) -> None:
+    drain = handler.drain_writers
+    install.prepare_http2(handler.client)
+    assert handler.drain_writers is not drain
     await handler.drain_writers()
+
+
+def test_a_client_that_nothing_drives_is_left_alone(handler: Any) -> None:
+    stranger = Client(peername=("127.0.0.1", 3), sockname=("127.0.0.1", 4))
+    install.prepare_connection(stranger, 2)
+    install.prepare_http2(stranger)
+    assert not hasattr(handler, "max_conns")
