@@ -9,10 +9,11 @@ from pathlib import Path
 
 from mitmproxy import http
 
-from codemie_core.errors import Problem, error_body, error_headers
-from codemie_core.exchange import BOOK, Attempt, Exchange, Terminal, exchange_of
+from codemie_core.errors import Problem
+from codemie_core.exchange import Attempt
 from codemie_core.policy import Answer
 from codemie_core.redact import REDACTED, SECRET_HEADERS, redact_text
+from codemie_core.refusal import answered_exchange, refuse
 
 LONGEST_WORDS = 500
 SHORTEST_SECRET = 4
@@ -59,16 +60,9 @@ class Mishap:
         """Describe it; values of secret headers of the flow are cut out of the exception's words."""
         place = _place(error)
         text = f"{hook}: {type(error).__name__}: {_scrubbed(str(error), flow)}{place}"
-        request = f" (request {_exchange(flow).request_id})" if flow is not None else ""
+        request = f" (request {answered_exchange(flow).request_id})" if flow is not None else ""
         line = f"{addon} failed in {text}{request}. The others go on; further failures here are only counted."
         return cls(line, text)
-
-
-def _exchange(flow: http.HTTPFlow) -> Exchange:
-    exchange = exchange_of(flow)
-    if flow.request.method == "CONNECT":
-        BOOK.close(exchange)  # None of the hooks that end an exchange follows on a CONNECT.
-    return exchange
 
 
 def _place(error: Exception) -> str:
@@ -98,17 +92,11 @@ def _secrets_of(flow: http.HTTPFlow, words: str) -> set[str]:
 
 def answer_closed(addon: str, flow: http.HTTPFlow, attempt: Attempt | None = None) -> None:
     """The addon fails closed: this flow ends here, with an error the agent can read."""
-    exchange = _exchange(flow)
     problem = Problem(
         502, "addon_failed", f"The proxy's {addon} failed and lets no request pass without it. See its log."
     )
     if attempt is not None:
         attempt.reject("addon_failed")
         attempt.final = Answer(problem)
-        return
-    exchange.end(Terminal.REFUSED, "addon_failed")
-    flow.response = http.Response.make(
-        problem.status,
-        error_body(exchange.api, problem, exchange.request_id),
-        [(name.encode(), value.encode()) for name, value in error_headers(problem, exchange.request_id)],
-    )
+    else:
+        refuse(flow, problem)

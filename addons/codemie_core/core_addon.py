@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mitmproxy import connection, ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -48,6 +48,8 @@ class CoreAddon:
         self.settings = BundleSettings()
         self.running_since: float | None = None
         self.tally = Tally()
+        self.asks_for_keys: Callable[[], bool] = _of_nobody
+        """Does an addon ask every client for a key? Then clients on other machines may come in."""
         self._configured = False
         self._failed_observers: set[str] = set()
 
@@ -162,10 +164,10 @@ class CoreAddon:
         """Refuse peers that are not on this machine."""
         # Set first: whatever raises below, the connection stays refused.
         before, client.error = client.error, "peers beyond loopback are not served"
-        if self.settings.allow_remote_peers or is_local(client.peername[0]):
+        if self.settings.allow_remote_peers or self.asks_for_keys() or is_local(client.peername[0]):
             client.error = before
             return
-        fix = "set codemie_allow_remote_peers=true to serve others"
+        fix = "give clients keys (codemie-proxy keys add), or set codemie_allow_remote_peers=true to serve all"
         logger.warning("Refused a connection from %s: only this machine is served; %s", client.peername[0], fix)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -276,6 +278,10 @@ def _ending(exchange: Exchange, message: str) -> Terminal:
     # Without an attempt nobody was asked: mitmproxy itself found the request malformed.
     refused = exchange.plan is not None and not exchange.attempts
     return Terminal.REFUSED if refused else Terminal.UPSTREAM_ERROR
+
+
+def _of_nobody() -> bool:
+    return False
 
 
 def missing_requirements(addons: Sequence[Addon]) -> list[str]:

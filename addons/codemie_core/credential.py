@@ -36,6 +36,8 @@ class Credential:
     path_prefix: str
     headers: Mapping[str, SecretStr] = field(hash=False)
     drops: frozenset[str] = frozenset()
+    owner: str = ""
+    """The addon that put it on the exchange."""
 
     def __post_init__(self) -> None:
         hosts = (self.host,) if isinstance(self.host, str) else self.host

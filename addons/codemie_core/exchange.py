@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ from codemie_core.decoding import decode_bounded
 from codemie_core.errors import Api, api_of
 from codemie_core.policy import Answer, AttemptPlan, Decision, Failure
 from codemie_core.tap import Observer
+
+logger = logging.getLogger(__name__)
 
 MAX_PARSED_BODY = 64 * 1024 * 1024
 PARSE_OFF_LOOP = 256 * 1024
@@ -94,6 +97,10 @@ class Exchange:
     host: str
     path: str
     """Without the query: it may hold keys."""
+    asked_host: str = ""
+    """The Host the client named, before mitmproxy put the upstream's in its place; "" where nobody looked."""
+    client_key: str = ""
+    """The name of the client key it came with."""
     conversation_id: str | None = None
     fixed_session_id: str = ""
     run_id: str = RUN_ID
@@ -118,8 +125,14 @@ class Exchange:
     request_bytes: int = 0
     response_bytes: int = 0
     """Body bytes as sent to the client, still content-encoded, without keep-alives."""
+    chunks: int = 0
+    """Pieces in which they came."""
+    chunk_mark: int = 0
+    """The piece at which `mark` calls whoever asked with `every`; 0 for never."""
     terminal: Terminal | None = None
     error: str | None = None
+    _every: int = 0
+    _marker: Marker | None = field(default=None, repr=False)
     _request_json: object = field(default=None, repr=False)
     _request_parsed: bool = False
     _identified: bool = False
@@ -137,6 +150,20 @@ class Exchange:
     def elapsed_ms(self) -> float:
         """Milliseconds since the request head arrived."""
         return (time.monotonic() - self.began) * 1000
+
+    def every(self, chunks: int, marker: Marker) -> None:
+        """Call `marker` at every so many chunks of the response: much cheaper than an observer, without bytes."""
+        self._every, self._marker, self.chunk_mark = chunks, marker, chunks
+
+    def mark(self) -> None:
+        """The mark is reached. A marker that raises is dropped: nothing in here may harm the stream."""
+        self.chunk_mark += self._every
+        try:
+            if self._marker is not None:
+                self._marker(self)
+        except Exception as error:
+            self.chunk_mark = 0
+            logger.error("A chunk marker failed with %s and was dropped", type(error).__name__)
 
     def begin_attempt(self, host: str, port: int) -> Attempt:
         """Start the next attempt's record."""
@@ -199,6 +226,7 @@ class ExchangeDoneHook(hooks.Hook):
     exchange: Exchange
 
 
+type Marker = Callable[[Exchange], None]
 type Scope = Callable[[http.HTTPFlow], bool]
 
 
@@ -208,6 +236,7 @@ class ExchangeBook:
     def __init__(self) -> None:
         self._by_flow: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
         self._open: dict[int, Exchange] = {}
+        self._asked: WeakKeyDictionary[http.Request, str] = WeakKeyDictionary()
         self.scope: Scope = _everything
         self.fixed_session_id = ""
 
@@ -222,6 +251,10 @@ class ExchangeBook:
     def known(self, flow: http.HTTPFlow) -> Exchange | None:
         """The exchange of this flow, if one was opened."""
         return self._by_flow.get(flow)
+
+    def note_asked_host(self, request: http.Request, host: str) -> None:
+        """Remember whom the client meant to ask, for the exchange that will be opened for this request."""
+        self._asked[request] = host
 
     def close(self, exchange: Exchange) -> bool:
         """Take it off the list of open ones; False when it was closed before."""
@@ -249,6 +282,7 @@ class ExchangeBook:
             method=request.method,
             host=request.host,
             path=path,
+            asked_host=self._asked.get(request, ""),
             conversation_id=conversation_from_headers(header),
             fixed_session_id=self.fixed_session_id,
         )

@@ -29,6 +29,7 @@ from mitmproxy.proxy.layers.http import (
     ResponseProtocolError,
     SendHttp,
 )
+from mitmproxy.proxy.mode_specs import ReverseMode
 
 from codemie_core.errors import Problem
 from codemie_core.exchange import BOOK, Exchange, Terminal
@@ -77,6 +78,9 @@ class ClientStream(HttpStream):
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
         """mitmproxy's own, then take over if an addon made a plan."""
+        if isinstance(self.context.client.proxy_mode, ReverseMode):
+            # mitmproxy is about to put the upstream's name there; a page that rebinds its own is told by this one.
+            BOOK.note_asked_host(event.request, event.request.host_header or "")
         yield from super().state_wait_for_request_headers(event)
         exchange = BOOK.known(self.flow)
         reading = self.client_state == self.state_consume_request_body

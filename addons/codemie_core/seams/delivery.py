@@ -150,6 +150,9 @@ class Delivery(ClientStream):
                 self.note_first_byte()
             data = event.data
             exchange.response_bytes += len(data)
+            exchange.chunks += 1
+            if exchange.chunks == exchange.chunk_mark:
+                exchange.mark()
             self._last_byte = now = time.monotonic()
             self.due = now + self._patience
             if self._pings:
