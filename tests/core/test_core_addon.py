@@ -229,6 +229,14 @@ async def test_peers_beyond_this_machine_are_refused(host: str, local: bool) -> 
         assert client.error is None
 
 
+async def test_where_an_addon_asks_for_keys_other_machines_may_come_in() -> None:
+    async with running(Listener()) as room:
+        room.core.asks_for_keys = lambda: True
+        client = peer("10.0.0.1")
+        await room.fire("client_connected", client)
+        assert client.error is None
+
+
 async def test_a_peer_that_cannot_be_told_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     async with running(Listener()) as room:
         client = peer("127.0.0.1")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from mitmproxy import http
-from mitmproxy.proxy.layers.http import ErrorCode, RequestData, RequestEndOfMessage, RequestTrailers
+from mitmproxy.proxy.layers.http import ErrorCode, RequestData, RequestEndOfMessage, RequestHeaders, RequestTrailers
+from mitmproxy.proxy.mode_specs import ProxyMode
 
 from codemie_core.exchange import Terminal, exchange_of
 from codemie_core.policy import AttemptPlan
@@ -250,3 +251,15 @@ def test_a_problem_names_the_exchange_it_ended() -> None:
         exchange = book.exchange()
         assert (exchange.terminal, exchange.error) == (Terminal.UPSTREAM_ERROR, "upstream_unreachable")
         assert book.response().headers["x-codemie-request-id"] == exchange.request_id
+
+
+@pytest.mark.parametrize("mode, noted", [("reverse:http://upstream.test:80", "rebound.example:8080"), ("regular", "")])
+def test_the_host_that_the_client_named_is_known_although_mitmproxy_replaces_it(mode: str, noted: str) -> None:
+    with Playbook() as book:
+        book.client.proxy_mode = ProxyMode.parse(mode)
+        book.context.server.address = ("upstream.test", 80)
+        asked = http.Request.make("GET", "http://upstream.test:80/v1/messages")
+        asked.headers["host"] = "rebound.example:8080"
+        book.client_says(RequestHeaders(1, asked, end_stream=True))
+        assert book.exchange().asked_host == noted
+        assert (book.flows[1].request.host_header == "upstream.test") is bool(noted)

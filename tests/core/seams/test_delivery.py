@@ -401,3 +401,30 @@ def test_the_middle_floor_leaves_the_rest_to_the_one_above() -> None:
         for call in (lambda: Delivery.failed(stream, Failure(Reason.RESET)), lambda: Delivery.abandon(stream)):
             with pytest.raises(NotImplementedError):
                 list(call())
+
+
+def test_a_marker_is_called_at_every_so_many_chunks_before_they_go_out() -> None:
+    marks: list[tuple[int, int]] = []
+
+    def mark(exchange: Exchange) -> None:
+        marks.append((exchange.chunks, len(book.body())))
+
+    with Playbook(hooks={"request": lambda flow: exchange_of(flow).every(3, mark)}) as book:
+        book.ask()
+        book.respond(200, JSON)
+        book.send(*[b"12"] * 7)
+        assert marks == [(3, 4), (6, 10)]
+        assert book.body() == b"12" * 7
+        assert book.exchange().chunks == 7
+
+
+def test_a_marker_that_raises_is_dropped_and_the_stream_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    def mark(_: Exchange) -> None:
+        raise RuntimeError("this marker always fails")
+
+    with Playbook(hooks={"request": lambda flow: exchange_of(flow).every(1, mark)}) as book:
+        book.ask()
+        book.respond(200, JSON)
+        book.send(b"1", b"2", b"3")
+        assert book.body() == b"123"
+    assert [record.message for record in caplog.records] == ["A chunk marker failed with RuntimeError and was dropped"]
