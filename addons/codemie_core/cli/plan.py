@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codemie_core.credential import is_loopback
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
+from codemie_core.profile import GATEWAY_PATH
+from codemie_core.scope import CODEMIE_HOSTS, address_of, host_matches
 from codemie_core.sources import read_layers
-from codemie_core.target import parse_target
+from codemie_core.target import Target, parse_target
 
 BUNDLE = Path(__file__).parents[2] / "codemie.py"
 """Beside codemie_core in a checkout, an editable install and a wheel alike."""
 DEFAULT_TARGET = "https://api.anthropic.com"
+VENDORS = {
+    "anthropic": DEFAULT_TARGET,
+    "anthropic-subscription": DEFAULT_TARGET,
+    "openai": "https://api.openai.com",
+}
+"""Where a profile's provider is when the profile gives no base URL."""
+SIGN_IN_URL = "codemie_sso_auth_url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +34,24 @@ class Plan:
     mode: str | None
     target_path: str = ""
     note: str = ""
+    profile: str = ""
+    """Picked by name."""
+    sign_in_url: str = ""
+    """A CodeMie gateway that was named on the command line."""
 
 
-def make(target: str | None, regular: bool, passed_on: Sequence[str], environ: Mapping[str, str]) -> Plan:
+def make(
+    target: str | None, regular: bool, passed_on: Sequence[str], environ: Mapping[str, str], profile: str = ""
+) -> Plan:
     """Decide where to. SettingsError when the arguments contradict each other or the target is no URL."""
+    if profile and "codemie_profile" in set_options(passed_on):
+        raise SettingsError("give either --profile or --set codemie_profile=... after --, not both")
+    return dataclasses.replace(_where(target, regular, passed_on, environ, profile), profile=profile)
+
+
+def _where(
+    target: str | None, regular: bool, passed_on: Sequence[str], environ: Mapping[str, str], profile: str
+) -> Plan:
     if target and regular:
         raise SettingsError("--regular takes no TARGET: in that mode each request names its own host")
     if names_mode(passed_on):
@@ -37,18 +62,35 @@ def make(target: str | None, regular: bool, passed_on: Sequence[str], environ: M
         return Plan("regular")
     if target:
         wanted = parse_target(target)
-        return Plan(f"reverse:{wanted.origin}", wanted.path)
-    return _without_target(passed_on, environ)
+        return Plan(f"reverse:{wanted.origin}", wanted.path, sign_in_url=_gateway(wanted))
+    return _without_target({**set_options(passed_on), **({"codemie_profile": profile} if profile else {})}, environ)
 
 
-def _without_target(passed_on: Sequence[str], environ: Mapping[str, str]) -> Plan:
-    # Problems in the files are not reported here: the bundle does it, together with all others.
-    profile = read_layers(Places.from_env(environ), environ, set_options(passed_on)).profile
+def _gateway(wanted: Target) -> str:
+    """The target's URL if it can only be CodeMie's gateway: requests are signed in to it, never over plain HTTP."""
+    if wanted.scheme != "https" and not is_loopback(wanted.host):
+        return ""
+    known = host_matches(address_of(wanted.host, wanted.port), CODEMIE_HOSTS)
+    return f"{wanted.origin}{wanted.path}" if known or GATEWAY_PATH in wanted.path else ""
+
+
+def _without_target(options: Mapping[str, str], environ: Mapping[str, str]) -> Plan:
+    layers = read_layers(Places.from_env(environ), environ, options)
+    profile = layers.profile
     if profile.base_url:
         wanted = parse_target(profile.base_url, "CodeMie profile: baseUrl")
         # The path stays the bundle's business, so that its option and codemie.yaml stand above the profile.
         note = f"TARGET is the base URL of the CodeMie profile {profile.name!r}: {profile.base_url}"
         return Plan(f"reverse:{wanted.origin}", note=note)
+    if vendor := VENDORS.get(profile.provider):
+        note = f"TARGET is the provider of the CodeMie profile {profile.name!r}, {profile.provider}: {vendor}"
+        return Plan(f"reverse:{vendor}", note=note)
+    if profile.provider:
+        raise SettingsError(
+            f"the CodeMie profile {profile.name!r} has no baseUrl, and its provider {profile.provider!r} no address "
+            "known here: give TARGET, or add baseUrl to the profile"
+        )
+    # Problems in the files are not reported here: the bundle does it, together with all others.
     return Plan(
         f"reverse:{DEFAULT_TARGET}",
         note=f"No TARGET given and no CodeMie profile found: {DEFAULT_TARGET} it is.",
@@ -66,6 +108,10 @@ def arguments(plan: Plan, port: int | None, listen_host: str, quiet: bool, passe
         made += ["--listen-port", str(port)]
     if plan.target_path:
         made += ["--set", f"codemie_upstream_attempts_target_path={plan.target_path}"]
+    if plan.profile:
+        made += ["--set", f"codemie_profile={plan.profile}"]
+    if plan.sign_in_url and SIGN_IN_URL not in set_options(passed_on):
+        made += ["--set", f"{SIGN_IN_URL}={plan.sign_in_url}"]
     if quiet:
         made += ["--set", "flow_detail=0"]
     return [*made, *passed_on]

@@ -18,6 +18,8 @@ codemie-proxy start https://api.anthropic.com
 
 codemie-proxy start https://codemie.example.com/code-assistant-api --port 9000
 
+codemie-proxy start --profile work    (a CodeMie profile says where to)
+
 codemie-proxy start --regular    (agents without a base URL setting: HTTPS_PROXY)
 
 codemie-proxy start -- -w flows.mitm --set codemie_hosts=api.example.com"""
@@ -50,6 +52,7 @@ def start(
         int | None, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.", show_default="8080")
     ] = None,
     listen_host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    profile: Annotated[str, typer.Option(help="The CodeMie profile to use, when it is not the active one.")] = "",
     regular: Annotated[
         bool, typer.Option("--regular", help="For agents that are sent here by HTTPS_PROXY; takes no TARGET.")
     ] = False,
@@ -65,7 +68,7 @@ def start(
     from codemie_core.cli import banner, event_loop, launcher, plan
 
     passed_on: Sequence[str] = context.meta[_PASSED_ON]
-    planned = plan.make(target, regular, passed_on, os.environ)
+    planned = plan.make(target, regular, passed_on, os.environ, profile)
     arguments = plan.arguments(planned, port, listen_host, quiet, passed_on)
     loop = event_loop.choose_event_loop()
     _say(planned)

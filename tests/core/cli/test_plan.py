@@ -22,7 +22,27 @@ def write_profile(home: Path, **values: str) -> None:
         ("http://127.0.0.1:9/v1/", Plan("reverse:http://127.0.0.1:9", "/v1")),
         (
             "https://codemie.example.com/code-assistant-api",
-            Plan("reverse:https://codemie.example.com:443", "/code-assistant-api"),
+            Plan(
+                "reverse:https://codemie.example.com:443",
+                "/code-assistant-api",
+                sign_in_url="https://codemie.example.com:443/code-assistant-api",
+            ),
+        ),
+        (
+            "https://codemie.lab.epam.com",
+            Plan("reverse:https://codemie.lab.epam.com:443", sign_in_url="https://codemie.lab.epam.com:443"),
+        ),
+        (
+            "http://localhost:9/code-assistant-api",
+            Plan(
+                "reverse:http://localhost:9",
+                "/code-assistant-api",
+                sign_in_url="http://localhost:9/code-assistant-api",
+            ),
+        ),
+        (
+            "http://codemie.example.com/code-assistant-api",
+            Plan("reverse:http://codemie.example.com:80", "/code-assistant-api"),
         ),
     ],
 )
@@ -79,6 +99,46 @@ def test_a_profile_named_after_the_dashes_counts(codemie_home: Path) -> None:
     env = {"CODEMIE_HOME": str(codemie_home)}
     assert plan.make(None, False, [], env).mode == "reverse:https://one.example:443"
     assert plan.make(None, False, ["--set", "codemie_profile=two"], env).mode == "reverse:https://two.example:443"
+
+
+def test_a_profile_picked_by_name_says_where_to_and_is_passed_on(codemie_home: Path) -> None:
+    profiles = {
+        "one": {"name": "one", "baseUrl": "https://one.example"},
+        "two": {"name": "two", "baseUrl": "https://two.example"},
+    }
+    codemie_home.mkdir()
+    (codemie_home / "codemie-cli.config.json").write_text(
+        json.dumps({"version": 2, "activeProfile": "one", "profiles": profiles})
+    )
+    env = {"CODEMIE_HOME": str(codemie_home)}
+    found = plan.make(None, False, [], env, "two")
+    assert found.mode == "reverse:https://two.example:443"
+    assert "codemie_profile=two" in plan.arguments(found, None, "127.0.0.1", False, [])
+    assert plan.make("https://a.example", False, [], env, "two").profile == "two"
+    with pytest.raises(SettingsError, match="--profile"):
+        plan.make(None, False, ["--set", "codemie_profile=one"], env, "two")
+
+
+@pytest.mark.parametrize("provider, vendor", list(plan.VENDORS.items()))
+def test_a_profile_without_a_base_url_means_its_provider(codemie_home: Path, provider: str, vendor: str) -> None:
+    write_profile(codemie_home, provider=provider)
+    found = plan.make(None, False, [], {"CODEMIE_HOME": str(codemie_home)})
+    assert found.mode == f"reverse:{vendor}"
+    assert vendor in found.note
+
+
+def test_a_profile_that_names_no_place_is_an_error_that_names_the_key(codemie_home: Path) -> None:
+    write_profile(codemie_home, provider="bedrock")
+    with pytest.raises(SettingsError, match="baseUrl"):
+        plan.make(None, False, [], {"CODEMIE_HOME": str(codemie_home)})
+
+
+def test_a_gateway_of_the_command_line_is_signed_in_to_unless_the_option_says_otherwise() -> None:
+    gateway = plan.make("https://codemie.example.com/code-assistant-api", False, [], {})
+    wanted = f"{plan.SIGN_IN_URL}={gateway.sign_in_url}"
+    assert wanted in plan.arguments(gateway, None, "127.0.0.1", False, [])
+    own = ["--set", f"{plan.SIGN_IN_URL}="]
+    assert wanted not in plan.arguments(gateway, None, "127.0.0.1", False, own)
 
 
 def test_without_target_and_profile_it_is_anthropic_and_says_so(codemie_home: Path) -> None:
