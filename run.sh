@@ -14,7 +14,8 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   demo             watch it work in half a minute, with no account and no network
   dump ARGS        plain mitmdump with the bundle loaded; ARGS are mitmdump's own
   web ARGS         mitmweb with the bundle loaded, to look at flows and streams in a browser
-  config, status, version
+  auth login       sign in to CodeMie in the browser; also: auth status, auth refresh, auth logout
+  auth, keys, config, status, version
                    the commands of codemie-proxy with the same names
 
   test [ARGS]      the whole test suite; ARGS are pytest's own
@@ -291,7 +292,7 @@ main() {
             usage
             exit 0
             ;;
-        start | demo | config | status | version | dump | web) ensure_environment run ;;
+        start | demo | auth | keys | config | status | version | dump | web) ensure_environment run ;;
         test | check | bench) ensure_environment dev ;;
         *)
             say "unknown command: $command"
@@ -300,7 +301,7 @@ main() {
             ;;
     esac
     case "$command" in
-        start | demo | config | status | version) exec "$VENV/bin/codemie-proxy" "$command" "$@" ;;
+        start | demo | auth | keys | config | status | version) exec "$VENV/bin/codemie-proxy" "$command" "$@" ;;
         dump) bundle mitmdump "$@" ;;
         web) bundle mitmweb --no-web-open-browser --set store_streamed_bodies=true --set codemie_kept_flows=500 "$@" ;;
         test) cd "$ROOT" && exec "$VENV/bin/python" -m pytest "$@" ;;

@@ -13,7 +13,7 @@ import functools
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
@@ -126,6 +126,10 @@ class Addon:
 
     def settled(self) -> None:
         """New settings are in `self.settings`. Raise SettingsError to refuse them."""
+
+    def health(self) -> Mapping[str, object]:
+        """What /health says of it beside its state: numbers and short words, no secrets."""
+        return {}
 
     def switch(self, on: bool) -> None:
         """Turn the addon on or off while the proxy runs."""

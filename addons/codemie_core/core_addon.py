@@ -228,6 +228,8 @@ class CoreAddon:
         if flow.response is not None and flow.response.status_code == 101:
             return  # websocket_end closes it.
         exchange = BOOK.of(flow)
+        if exchange.status is None and flow.response is not None:
+            exchange.status = flow.response.status_code  # No `responseheaders` comes for an answer given here.
         failed = flow.response is not None and flow.response.status_code >= 500
         failed = failed or bool(exchange.attempts and exchange.attempts[-1].failure)
         await self._close(exchange, Terminal.UPSTREAM_ERROR if failed else Terminal.COMPLETE)

@@ -12,6 +12,7 @@ def refuse(flow: http.HTTPFlow, problem: Problem, headers: tuple[tuple[str, str]
     """Answer in the shape of the client's API, with these headers too. Nobody connects to an upstream for it."""
     exchange = answered_exchange(flow)
     exchange.end(Terminal.REFUSED, problem.code)
+    exchange.status = problem.status
     flow.response = http.Response.make(
         problem.status,
         error_body(exchange.api, problem, exchange.request_id),

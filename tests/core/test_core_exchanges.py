@@ -133,6 +133,8 @@ async def test_an_answer_given_here_ends_the_exchange_as_such() -> None:
         flow.response = tutils.tresp()
         await room.fire("request", flow)
         assert BOOK.of(flow).terminal is Terminal.ANSWERED_LOCALLY
+        await room.fire("response", flow)
+        assert BOOK.of(flow).status == 200
 
 
 async def test_identity_is_settled_before_the_request_goes_out() -> None:

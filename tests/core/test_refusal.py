@@ -19,7 +19,7 @@ def test_a_refused_flow_has_an_answer_of_its_api_and_is_over() -> None:
     assert body["error"]["type"] == "authentication_error"
     exchange = exchange_of(flow)
     assert exchange.request_id in body["error"]["message"]
-    assert (exchange.terminal, exchange.error) == (Terminal.REFUSED, "no_key")
+    assert (exchange.terminal, exchange.error, exchange.status) == (Terminal.REFUSED, "no_key", 401)
     assert exchange in BOOK.still_open()
 
 
