@@ -10,6 +10,10 @@ addons = loading.load_addons(
     # 0-10: the ground rules
     ("upstream_attempts", "open"),  #   0  open    first: every later addon sees a flow that streams and may be retried
     ("local_endpoints", "open"),    #   5  open    before anything is spent on requests that never leave this machine
+    ("proxy_access", "closed"),     #   7  closed  before anybody attaches a credential: who may use this proxy?
+    ("sso_auth", "closed"),         #  10  closed  after the target's path is in place: a session goes only where it belongs
     # 11-49: what the request becomes
     ("header_injection", "open"),   #  20  open    after whoever changes the target: headers match where it goes
+    # 50-100: watching
+    ("request_log", "open"),        #  50  open    after everyone who changes the request
 )  # fmt: skip

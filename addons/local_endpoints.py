@@ -17,12 +17,12 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from pydantic import Field
 
 from codemie_core import __version__, loading
-from codemie_core.addon import Addon, AddonSettings, State
+from codemie_core.addon import Addon, AddonSettings, State, note
 from codemie_core.core_addon import CoreAddon, core_of
 from codemie_core.exchange import BOOK, RUN_ID, exchange_of
 from codemie_core.profile import GATEWAY_PATH
 from codemie_core.redact import redact_text, redact_url
-from codemie_core.scope import normal_host
+from codemie_core.scope import is_local, normal_host
 
 HEALTH_PATHS = frozenset({"/health", "/healthz"})
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -86,9 +86,13 @@ class LocalEndpoints(Addon, priority=5):
         since = core.running_since or now
         addons = addon_states(core)
         troubled = any(addon["state"] in (State.FAILED, State.DEGRADED) for addon in addons)
+        status = "degraded" if troubled else "ok"
+        if not is_local(flow.client_conn.peername[0]):
+            # Nobody asked it for a key yet.
+            return {"status": status, "version": __version__}
         return {
             # The first three as CodeMie's own proxy says them.
-            "status": "degraded" if troubled else "ok",
+            "status": status,
             "port": flow.client_conn.sockname[1],
             "startedAt": datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "version": __version__,
@@ -111,6 +115,7 @@ def addon_states(core: CoreAddon) -> list[dict[str, object]]:
             "state": addon.status.state,
             "error": addon.status.error,
             "mishaps": dict(addon.status.mishaps),
+            "details": details_of(addon),
         }
         for addon in core.addons_in_order
     ]
@@ -124,10 +129,20 @@ def addon_states(core: CoreAddon) -> list[dict[str, object]]:
             "state": State.FAILED,
             "error": redact_text(left.error),
             "mishaps": {},
+            "details": {},
         }
         for left in loading.left_out
     ]
     return loaded + missing
+
+
+def details_of(addon: Addon) -> dict[str, object]:
+    """What the addon says of itself; one that raises here is noted like any other mishap."""
+    try:
+        return dict(addon.health())
+    except Exception as error:
+        note(addon, "health", error)
+        return {}
 
 
 def telemetry_paths(prefixes: set[str] | list[str]) -> re.Pattern[str]:

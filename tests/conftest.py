@@ -34,6 +34,9 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if leaks_into_tests(name):
             monkeypatch.delenv(name)
+    # The keyring of whoever runs the tests is none of their business.
+    monkeypatch.setenv("CODEMIE_KEYRING", "0")
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -132,7 +132,7 @@ class CoreAddon:
             unknown_keys(self.layers, ctx.options.deferred, self.addons_in_order, BundleSettings)
         )
         self.layers.problems.extend(missing_requirements(self.addons_in_order))
-        for line in self.layers.problems:
+        for line in dict.fromkeys(self.layers.problems):  # Two addons may need the same.
             # An ERROR during start-up makes mitmproxy exit: a proxy half configured must not run.
             logger.error("%s", line)
         stop = bool(self.layers.problems)

@@ -1,38 +1,61 @@
-"""The CodeMie profile, read only: what CodeMie's own tools were told about gateway, model and project.
+"""The CodeMie profile, read only: what CodeMie's own tools were told about gateway, model, project and sign-in.
 
-`codemie-cli.config.json` holds named profiles (version 2) or, from older tools, one flat object. The environment
-wins over the file, except that a profile picked by name keeps its own gateway, provider, model and integration.
+A variable of the environment wins over the file of the working folder, that one over the global file; except that a
+profile picked by name keeps its own gateway, provider, model, integration and way to sign in. How the files are read
+and a profile chosen is in profile_files.py.
+
+Unlike CodeMie's own tools we do not load the `.env` of the working folder: a folder is often a repository that
+somebody else wrote, and would get to say where tokens go.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
+from codemie_core.profile_files import LEGACY_NAME, Chosen, Layer, Layered, choose
 from codemie_core.scope import address_of
-from codemie_core.settings import nearest, read_text
 
 GATEWAY_PATH = "/code-assistant-api"
 """Where CodeMie's gateway answers; its root says 405."""
 GATEWAY_PROVIDERS = frozenset({"ai-run-sso", "bearer-auth"})
-LEGACY_NAME = "default"
+SSO_PROVIDER = "ai-run-sso"
+JWT_VARIABLE = "CODEMIE_JWT_TOKEN"
+PROFILE_VARIABLE = "CODEMIE_PROFILE_NAME"
+"""The profile that the agent's own start chose, when we run inside one."""
 
-_PINNED_BY_NAME = frozenset(
-    {"CODEMIE_BASE_URL", "CODEMIE_URL", "CODEMIE_MODEL", "CODEMIE_PROVIDER", "CODEMIE_INTEGRATION_ID"}
-)
-"""Variables that do not reach into a profile picked by name: they belong to another gateway."""
+AuthMethod = Literal["sso", "jwt", ""]
+
+# What a provider's profile means when it does not say.
+_USUAL_METHOD: Mapping[str, AuthMethod] = {SSO_PROVIDER: "sso", "bearer-auth": "jwt"}
+_METHODS: Mapping[str, AuthMethod] = {"sso": "sso", "jwt": "jwt"}
+_VARIABLES = {
+    "provider": "CODEMIE_PROVIDER",
+    "baseUrl": "CODEMIE_BASE_URL",
+    "codeMieUrl": "CODEMIE_URL",
+    "model": "CODEMIE_MODEL",
+    "timeout": "CODEMIE_TIMEOUT",
+    "codeMieProject": "CODEMIE_PROJECT",
+    "codeMieIntegration": "CODEMIE_INTEGRATION_ID",
+    "authMethod": "CODEMIE_AUTH_METHOD",
+}
+# These reach into a profile picked by name, too; the others belong to another gateway.
+_REACH_EVERYWHERE = frozenset({"timeout", "codeMieProject"})
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What we take from a profile; empty text and None mean unset. Keys, tokens and cookies stay out."""
+    """What we take from a profile; empty text and None mean unset. API keys and cookies stay out."""
 
     name: str = LEGACY_NAME
     provider: str = ""
@@ -43,11 +66,27 @@ class Profile:
     timeout_ms: int | None = None
     project: str = ""
     integration_id: str = ""
+    auth_method: AuthMethod = ""
+    """How to sign in to the gateway: what authMethod says, else what is usual for the provider."""
+    jwt_variable: str = JWT_VARIABLE
+    """The variable that holds the JWT, when there is one."""
+    jwt_token: SecretStr | None = field(default=None, repr=False)
+    project_file: str = ""
+    """The file of the working folder that had a part in this; "" when there is none."""
+    url_from_project: bool = False
+    """Does that file alone decide where the gateway is? Then no secret that is not bound to a host goes there."""
 
     @property
     def requires_integration(self) -> bool:
         """Does the provider want the integration named in each request?"""
-        return self.provider == "ai-run-sso"
+        return self.provider == SSO_PROVIDER
+
+    @property
+    def gateway_url(self) -> str:
+        """Where CodeMie's gateway is; "" when the profile's provider is another's."""
+        if self.provider not in GATEWAY_PROVIDERS and not self.auth_method:
+            return ""
+        return _gateway(self.provider, self.base_url, self.codemie_url)
 
     @property
     def base_path(self) -> str:
@@ -57,8 +96,7 @@ class Profile:
     @property
     def hosts(self) -> tuple[str, ...]:
         """Where CodeMie is, as "host:port"; the base URL of another provider is not CodeMie's."""
-        gateway = self.base_url if self.provider in GATEWAY_PROVIDERS else ""
-        found = (urlsplit(url) for url in (gateway, self.codemie_url) if url)
+        found = (urlsplit(url) for url in (self.gateway_url, self.codemie_url) if url)
         return tuple(
             address_of(parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
             for parts in found
@@ -66,128 +104,78 @@ class Profile:
         )
 
 
-def load_profile(places: Places, environ: Mapping[str, str], name: str | None = None) -> Profile:
-    """The profile called `name`, else the active one; without a file what the environment says.
+def load_profile(
+    places: Places, environ: Mapping[str, str], name: str | None = None, folder: Path | None = None
+) -> Profile:
+    """The profile called `name`, else of CODEMIE_PROFILE_NAME, else the active one; without a file the environment's.
+
+    `folder` is the working folder, whose `.codemie/codemie-cli.config.json` lies over the global file.
 
     SettingsError names the file or variable, the place and the fix.
     """
-    pinned = _PINNED_BY_NAME if name else frozenset()
-    env = _Source({key: text for key, text in environ.items() if text and key not in pinned}, "")
-    chosen, values = _choose(places.profile, _read(places.profile, required=bool(name)), name)
-    file = _Source(values, f"{places.profile}, profile {chosen!r}: ")
-    provider = env.text("CODEMIE_PROVIDER") or file.text("provider")
-    base_url = env.url("CODEMIE_BASE_URL") or file.url("baseUrl")
+    inherited = "" if name else environ.get(PROFILE_VARIABLE, "")
+    asked = f"{PROFILE_VARIABLE}: " if inherited else ""
+    chosen = choose(places.profile, folder, name or inherited or None, asked)
+    for layer in (*chosen.project, *chosen.own):
+        _require_safe_token(layer, of_folder=layer in chosen.project)
+    variables = _environment(environ, pinned=bool(name))
+    profile = _profile(Layered((variables, *chosen.project, *chosen.own)), chosen)
+    own = _profile(Layered((variables, *chosen.own)), chosen) if chosen.project else profile
+    moved = (profile.base_url, profile.gateway_url) != (own.base_url, own.gateway_url)
+    return dataclasses.replace(profile, url_from_project=moved)
+
+
+def _environment(environ: Mapping[str, str], pinned: bool) -> Layer:
+    keys = _REACH_EVERYWHERE if pinned else _VARIABLES.keys()
+    found: dict[str, object] = {key: environ[_VARIABLES[key]] for key in keys if environ.get(_VARIABLES[key])}
+    if integration := found.get("codeMieIntegration"):
+        found["codeMieIntegration"] = {"id": integration}
+    return Layer(found, "", _VARIABLES)
+
+
+def _profile(values: Layered, chosen: Chosen) -> Profile:
+    provider = values.text("provider")
+    codemie_url = values.url("codeMieUrl")
+    jwt = values.inside("jwtConfig")
+    token = jwt.text("token")
     return Profile(
-        name=chosen,
+        name=chosen.name,
         provider=provider,
-        base_url=_with_gateway_path(base_url, provider),
-        codemie_url=env.url("CODEMIE_URL") or file.url("codeMieUrl"),
-        model=env.text("CODEMIE_MODEL") or file.text("model"),
-        timeout_ms=(env if "CODEMIE_TIMEOUT" in env.values else file).milliseconds("CODEMIE_TIMEOUT", "timeout"),
-        project=env.text("CODEMIE_PROJECT") or file.text("codeMieProject"),
-        integration_id=env.text("CODEMIE_INTEGRATION_ID") or file.inside("codeMieIntegration").text("id"),
+        base_url=_gateway(provider, values.url("baseUrl"), codemie_url),
+        codemie_url=codemie_url,
+        model=values.text("model"),
+        timeout_ms=values.milliseconds("timeout"),
+        project=values.text("codeMieProject"),
+        integration_id=values.inside("codeMieIntegration").text("id"),
+        auth_method=_auth_method(values.text("authMethod"), provider),
+        jwt_variable=jwt.text("tokenEnvVar") or JWT_VARIABLE,
+        jwt_token=SecretStr(token) if token else None,
+        project_file=chosen.project_file,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Typed reading of one layer; `where` opens each error message. Values never appear in errors."""
-
-    values: Mapping[str, Any]
-    where: str
-
-    def text(self, key: str) -> str:
-        value = self.values.get(key)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            raise SettingsError(f"{self.where}{key} must be text; put it in quotes")
-        return value.strip()
-
-    def url(self, key: str) -> str:
-        text = self.text(key)
-        if text and not _is_plain_url(text):
-            raise SettingsError(f"{self.where}{key} must be like https://host/path, without user, password, ? and #")
-        return text.rstrip("/")
-
-    def milliseconds(self, *keys: str) -> int | None:
-        """The first key present. It holds seconds: CodeMie's code decides, its documents say milliseconds."""
-        key = next((key for key in keys if self.values.get(key) is not None), None)
-        if key is None:
-            return None
-        value = self.values[key]
-        try:
-            seconds = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError, OverflowError):
-            seconds = math.nan
-        if not 0 <= seconds < math.inf:
-            raise SettingsError(f"{self.where}{key} must be a number of seconds, like 300; 0 means no timeout")
-        return max(round(seconds * 1000), 1) if seconds else None
-
-    def inside(self, key: str) -> _Source:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, Mapping):
-            raise SettingsError(f'{self.where}{key} must be an object, like {{"id": "..."}}')
-        return _Source(value or {}, f"{self.where}{key}.")
+def _auth_method(text: str, provider: str) -> AuthMethod:
+    # "manual" and "api-key" are words of CodeMie's tools too: no session is wanted.
+    return _METHODS.get(text.lower(), "") if text else _USUAL_METHOD.get(provider, "")
 
 
-def _read(path: Path, required: bool) -> dict[str, Any]:
-    text = read_text(path, required)
-    if not text.strip():
-        return {}
-    fix = "mend it, or run 'codemie setup' to write it anew"
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise SettingsError(f"{path}, {place}: this is not JSON ({error.msg}); {fix}") from None
-    except (ValueError, RecursionError):
-        # A number of thousands of digits, or brackets nested thousands deep.
-        raise SettingsError(f"{path}: this JSON is too deep or its numbers too long; {fix}") from None
-    if not isinstance(found, dict):
-        raise SettingsError(f"{path}: the file must hold one JSON object; {fix}")
-    return found
-
-
-def _choose(path: Path, content: dict[str, Any], name: str | None) -> tuple[str, Mapping[str, Any]]:
-    """A profile's name and its values."""
-    profiles = content.get("profiles")
-    active = content.get("activeProfile")
-    if content.get("version") == 2 and isinstance(profiles, dict) and profiles and (name or active):
-        wanted, asked = (name, "") if name else (active, "activeProfile: ")
-        if not isinstance(wanted, str) or wanted not in profiles:
-            raise SettingsError(f"{path}: {asked}there is no profile {wanted!r}{_known(str(wanted), profiles)}")
-        values = profiles[wanted]
-        if not isinstance(values, dict):
-            raise SettingsError(f"{path}: the profile {wanted!r} must be a JSON object")
-        return wanted, values
-    if name and name != LEGACY_NAME:
-        raise SettingsError(f"{path}: there is no profile {name!r}{_known(name, [LEGACY_NAME])}")
-    return LEGACY_NAME, content
-
-
-def _known(wanted: str, profiles: Iterable[str]) -> str:
-    found = nearest(wanted, profiles)
-    return f"; did you mean {found!r}?" if found else f"; there are: {', '.join(sorted(profiles))}"
-
-
-def _is_plain_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        # Reading the port is what checks it.
-        return bool(
-            parts.scheme in ("http", "https")
-            and parts.hostname
-            and parts.port != 0
-            and not (parts.username or parts.password or parts.query or parts.fragment)
-            and text.isprintable()
-            and " " not in text
+def _require_safe_token(layer: Layer, of_folder: bool) -> None:
+    """A folder's file may come from anyone: it must not choose any variable as the token, or whose account we use."""
+    jwt = layer.inside("jwtConfig")
+    variable = jwt.text("tokenEnvVar")
+    if variable and not _VARIABLE_NAME.fullmatch(variable):
+        raise SettingsError(f"{jwt.where}tokenEnvVar must be a variable's name, like {JWT_VARIABLE}")
+    if of_folder and variable and not variable.startswith("CODEMIE_"):
+        raise SettingsError(
+            f"{jwt.where}tokenEnvVar must begin with CODEMIE_ in a folder's file; name others in your own profile"
         )
-    except ValueError:
-        return False
+    if of_folder and jwt.text("token"):
+        raise SettingsError(f"{jwt.where}token does not belong into a folder's file; remove it and set {JWT_VARIABLE}")
 
 
-def _with_gateway_path(base_url: str, provider: str) -> str:
-    if not base_url or provider not in GATEWAY_PROVIDERS or GATEWAY_PATH in base_url:
+def _gateway(provider: str, base_url: str, codemie_url: str) -> str:
+    """The base URL with the gateway's path where the provider is CodeMie's; from the portal's URL for SSO."""
+    if provider not in GATEWAY_PROVIDERS:
         return base_url
-    return base_url + GATEWAY_PATH
+    found = base_url or (codemie_url if provider == SSO_PROVIDER else "")
+    return found if not found or GATEWAY_PATH in found else found + GATEWAY_PATH

@@ -1,15 +1,19 @@
 """Secrets taken out of whatever is about to be printed, logged or sent to a person.
 
-Values are replaced when an object is made, not when it is shown, so nothing that holds the result can leak.
+Values are replaced when an object is made, not when it is shown, so nothing that holds the result can leak. Text in
+which no secret can be (no name of one, no shape of one) costs a few substring searches.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import unquote
 
-REDACTED = "[redacted]"
+from codemie_core.redact_names import STEM_MARKS, is_secret_name, without_assigned
+from codemie_core.redact_shapes import FRAMES, PREFIXES, REDACTED, may_hold, without
+
+__all__ = ["REDACTED", "SECRET_HEADERS", "RedactedHeaders", "is_secret_name", "redact_text", "redact_url"]
 
 SECRET_HEADERS: frozenset[str] = frozenset(
     {
@@ -22,37 +26,26 @@ SECRET_HEADERS: frozenset[str] = frozenset(
         "set-cookie",
     }
 )
-_SECRET_PARAMETERS = frozenset({"key", "code", "state", "auth", "sig"})
-# "tokens" after an underscore or alone is a count (max_tokens), not a secret.
-_SECRET_NAME = re.compile(
-    r"cookie|authorization|token(?!s)|-tokens|secret|passw(?:or)?d|api[-_]?key|credential|signature"
-    r"|session[-_]?key|private[-_]?key",
-    re.IGNORECASE,
+# Secrets in a URL or a form only; elsewhere they are words like any other.
+SECRET_PARAMETERS = frozenset({"key", "code", "state", "auth", "sig", "assertion", "ticket", "otp", "pwd", "pass"})
+
+_SEPARATOR = re.compile(r"([?&#])")
+_BETWEEN_PAIRS = re.compile(r"(;|\\u0026)")
+# One pair of a query, or the first of a form (another follows it). A quote or a tag ends it, as none stands in a URL.
+_PAIR = re.compile(
+    r"(?:(?<=[?&#])|(?<=\\u0026)|(?<=\\u003[fF])|(?<![^\s\"'(\[{`])(?=[^\s&\"'<>]{1,2000}&))"
+    r"[^\s=&#?\"'<>]{1,128}+=(?:[^\s&#\"<>\\\x1b]|\\(?![\"'nrt\\]))*+"
 )
-_RATE_LIMIT_NAME = re.compile("rate-?limit", re.IGNORECASE)
-
-_KNOWN_SHAPES = re.compile(
-    r"(?<![A-Za-z0-9])sk-[\w-]{6,}"
-    r"|eyJ[\w+/=-]{8,}(?:\.[\w-]*)*"  # JWT, and CodeMie's base64 of JSON
-    r"|ya29\.[\w.-]+|AIza[\w-]{10,}|GOCSPX-[\w-]+|1//0[\w-]{10,}"
-    r"|gh[opsur]_\w{10,}|github_pat_\w+|xox[a-z]-[\w-]+|AKIA[A-Z0-9]{12,}"
-    r"|(?<![A-Za-z0-9])(?:gsk|hf)_\w{10,}|(?<![A-Za-z0-9])xai-[\w-]{10,}"
+# The same inside a URL that is a value of another: %3Fkey%3D, also encoded twice.
+_ENCODED_PAIR = re.compile(
+    r"%(?:25)*(?:3F|26|23)([\w.-]{1,128})%(?:25)*3D((?:(?!%(?:25)*(?:26|23|22|20))[^\s&#\"<>;])+)", re.IGNORECASE
 )
-_BEARER = re.compile(r"\b(Bearer\s+)[^\s\"',;]{6,}", re.IGNORECASE)
-# Base64 of user:password holds a capital, digit or "="; prose ("Basic authentication") does not.
-_BASIC = re.compile(r"\b(Basic\s+)(?=[a-z+/]*[A-Z0-9=])[A-Za-z0-9+/=_-]{6,}")
-_USERINFO = re.compile(r"//[^/?#\s]*@")
-# Possessive, so that a long word is read once and not once for every letter in it.
-_ASSIGNED_NAME = re.compile(r"(?<![\w-])([\w-]++)(\\*[\"']?\s*+(?:=>|[:=])\s*+|[\"']\s*+,\s*+)\\*")
-_QUOTED = re.compile(r"b?(?:\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z))", re.DOTALL)
-# What an earlier rule took out already is no end of the value.
-_WORD = re.compile(r"(?:\[redacted\])?[^\s,;&)}\]]*")
-_LINE = re.compile(r"[^\r\n]*")
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a header, field or variable of this name holds a secret."""
-    return bool(_SECRET_NAME.search(name)) and not _RATE_LIMIT_NAME.search(name)
+_FORM_FIELD = re.compile(
+    r"\bname=(\\*\"?)([\w.\[\]-]{1,128})\1([^\r\n\\]{0,200}(?:\r?\n[\w-]{1,64}:[^\r\n]{0,200}){0,4}\r?\n\r?\n)([^\r\n]+)"
+)
+# An address inside an address inside an address; nobody nests deeper for a reason.
+_DEEPEST = 3
+_MOST_ROUNDS = 4
 
 
 class RedactedHeaders:
@@ -83,64 +76,86 @@ def _redact_header(name: str, value: str) -> tuple[str, str]:
 
 def redact_url(url: str) -> str:
     """`url` without user information, secret parameters (query or fragment) and secrets of known shape."""
-    parts = re.split(r"([?&#])", _USERINFO.sub(f"//{REDACTED}@", url))
-    return _redact_shapes("".join(map(_redact_parameter, parts)))
+    return _until_nothing_is_found(_redact_url, url)
 
 
-def _redact_parameter(part: str) -> str:
-    """One "name=value", or several with ";" between them."""
-    pieces = part.split(";")
-    for index, piece in enumerate(pieces):
-        name, equals, value = piece.partition("=")
-        if equals and (_is_secret_parameter(unquote(name)) or _hides_secret(value)):
-            # The value itself may hold a ";": everything after it goes too.
-            return ";".join([*pieces[:index], f"{name}={REDACTED}"])
-    return part
-
-
-def _is_secret_parameter(name: str) -> bool:
-    return name.lower() in _SECRET_PARAMETERS or is_secret_name(name)
-
-
-def _hides_secret(value: str) -> bool:
-    """Whether a percent-encoded value, such as the address to return to, holds a secret of its own."""
-    decoded = unquote(value)
-    return decoded != value and redact_text(decoded) != decoded
+def _redact_url(url: str) -> str:
+    if "=" in url:
+        parts = _SEPARATOR.split(url)
+        url = "".join([_redact_pairs(part, _DEEPEST) if "=" in part else part for part in parts])
+    if "%" in url:
+        url = _redact_encoded_pairs(url)
+    lowered = url.lower()
+    return without(PREFIXES, without(FRAMES, url, lowered), lowered) if may_hold(lowered) else url
 
 
 def redact_text(text: str) -> str:
-    """Free text (exception messages, say) without the keys, tokens, cookies and passwords found in it."""
-    text = re.sub(r"\S+", lambda match: _redact_word(match[0]), text)
-    return _redact_shapes(_redact_assignments(text))
+    """Free text (exception messages, bodies, say) without the keys, tokens, cookies and passwords found in it."""
+    return _until_nothing_is_found(_redact_text, text)
 
 
-def _redact_word(word: str) -> str:
-    return redact_url(word) if "//" in word or ("=" in word and ("?" in word or "&" in word)) else word
+def _until_nothing_is_found(redact: Callable[[str], str], text: str) -> str:
+    """What one rule takes out may be what hid a secret from another."""
+    for _ in range(_MOST_ROUNDS):
+        shown = redact(text)
+        if shown == text:
+            break
+        text = shown
+    return text
 
 
-def _redact_assignments(text: str) -> str:
-    """`name: value`, `name=value`, `"name": "value"`, `(b'name', b'value')` where the name is a secret's."""
-    kept, position = [], 0
-    while match := _ASSIGNED_NAME.search(text, position):
-        end = match.end()
-        kept.append(text[position:end])
-        position = end
-        if is_secret_name(match[1]):
-            value = _value_at(text, end, match[1])
-            kept.append(REDACTED if value.group() else "")
-            position = value.end()
-    return "".join([*kept, text[position:]])
+def _redact_text(text: str, depth: int = _DEEPEST) -> str:
+    lowered = text.lower()
+    shaped = may_hold(lowered)
+    if shaped:
+        text = without(FRAMES, text, lowered)
+    if "=" in text and ("&" in text or "?" in text or "#" in text or "\\u00" in text):
+        text = _PAIR.sub(lambda match: _redact_pairs(match[0], depth), text)
+    if "%" in text:
+        text = _redact_encoded_pairs(text)
+    if "form-data" in lowered:
+        text = _FORM_FIELD.sub(_redact_form_field, text)
+    for mark in STEM_MARKS:
+        if mark in lowered:
+            text = without_assigned(text)
+            break
+    return without(PREFIXES, text, lowered) if shaped else text
 
 
-def _value_at(text: str, start: int, name: str) -> re.Match[str]:
-    if quoted := _QUOTED.match(text, start):
-        return quoted
-    to_line_end = re.search("cookie|authorization", name, re.IGNORECASE)
-    value = (_LINE if to_line_end else _WORD).match(text, start)
-    assert value is not None  # both patterns match the empty string
-    return value
+def _redact_pairs(part: str, depth: int) -> str:
+    """One "name=value", or several with ";" between them."""
+    pieces = _BETWEEN_PAIRS.split(part)
+    for index in range(0, len(pieces), 2):
+        name, equals, value = pieces[index].partition("=")
+        if equals and (_is_secret_parameter(unquote(name)) or _hides_secret(value, depth)):
+            if index + 1 < len(pieces) and pieces[index + 1] != ";":
+                pieces[index] = f"{name}={REDACTED}"
+                continue
+            # The value itself may hold a ";": everything after it goes too.
+            return "".join([*pieces[:index], f"{name}={REDACTED}"])
+    return "".join(pieces)
 
 
-def _redact_shapes(text: str) -> str:
-    text = _BASIC.sub(rf"\1{REDACTED}", _BEARER.sub(rf"\1{REDACTED}", text))
-    return _KNOWN_SHAPES.sub(REDACTED, text)
+def _is_secret_parameter(name: str) -> bool:
+    return name.lower() in SECRET_PARAMETERS or is_secret_name(name)
+
+
+def _hides_secret(value: str, depth: int) -> bool:
+    """Whether a percent-encoded value, such as the address to return to, holds a secret of its own."""
+    if depth == 0 or "%" not in value:
+        return False
+    decoded = unquote(value)
+    return decoded != value and _redact_text(decoded, depth - 1) != decoded
+
+
+def _redact_encoded_pairs(text: str) -> str:
+    return _ENCODED_PAIR.sub(_redact_encoded_pair, text)
+
+
+def _redact_encoded_pair(match: re.Match[str]) -> str:
+    start = match.start()
+    return match.string[start : match.start(2)] + REDACTED if _is_secret_parameter(match[1]) else match[0]
+
+
+def _redact_form_field(match: re.Match[str]) -> str:
+    return match[0][: -len(match[4])] + REDACTED if _is_secret_parameter(match[2]) else match[0]

@@ -40,10 +40,18 @@ def read_layers(places: Places, environ: Mapping[str, str], deferred: Mapping[st
     if not wanted and isinstance(file.get("profile"), str):
         source, wanted = f"{path}: profile: ", file["profile"]
     try:
-        profile = load_profile(places, environ, wanted or None)
+        profile = load_profile(places, environ, wanted or None, _working_folder())
     except SettingsError as problem:
         problems.append(f"{source}{problem}")
     return Layers(environ, file, str(path), profile, problems)
+
+
+def _working_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:
+        # It was removed under us, so it holds no profile either.
+        return None
 
 
 def _early(deferred: Mapping[str, Any], environ: Mapping[str, str], name: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -73,6 +73,16 @@ async def health(tctx: taddons.context, path: str = "/health") -> dict[str, Any]
     return found
 
 
+class Talkative(Addon, priority=50, name="talkative"):
+    def health(self) -> Mapping[str, object]:
+        return {"written": 3}
+
+
+class TalksNonsense(Addon, priority=51, name="talks_nonsense"):
+    def health(self) -> Mapping[str, object]:
+        raise RuntimeError("this addon cannot say how it is")
+
+
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/health?deep=1", "/healthz?"])
 async def test_health_says_how_the_proxy_is(path: str) -> None:
     async with running(LocalEndpoints()) as tctx:
@@ -96,8 +106,29 @@ async def test_health_says_how_the_proxy_is(path: str) -> None:
             "state": "active",
             "error": None,
             "mishaps": {},
+            "details": {},
         }
     ]
+
+
+async def test_health_shows_what_an_addon_says_of_itself_and_survives_one_that_cannot() -> None:
+    talkative, clumsy = Talkative(), TalksNonsense()
+    async with running(LocalEndpoints(), talkative, clumsy) as tctx:
+        found = {addon["name"]: addon for addon in (await health(tctx, "/health"))["addons"]}
+        again = {addon["name"]: addon for addon in (await health(tctx, "/health"))["addons"]}
+    assert found["talkative"]["details"] == {"written": 3}
+    assert found["talks_nonsense"]["details"] == {}
+    assert again["talks_nonsense"]["state"] == "degraded"
+
+
+async def test_a_client_on_another_machine_learns_how_the_proxy_is_and_nothing_else() -> None:
+    async with running(LocalEndpoints()) as tctx:
+        flow = request("/health")
+        flow.client_conn.peername = ("192.0.2.7", 40000)
+        response = await answer(tctx, flow)
+    assert response is not None
+    assert response.content is not None
+    assert json.loads(response.content) == {"status": "ok", "version": __version__}
 
 
 async def test_uptime_counts_from_the_start() -> None:

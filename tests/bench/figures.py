@@ -1,6 +1,7 @@
 """Each figure: what is run, what is taken from it, and the promise it is held against.
 
-A figure of kind "ratio" is the median over the rounds of target / bare streaming mitmdump within the same round.
+A ratio is the median over the rounds of target / what it is held against, a bare streaming mitmdump unless the promise
+says otherwise, within the same round.
 """
 
 import json
@@ -23,6 +24,7 @@ from bench.targets import (
     OBSERVED,
     PLAIN,
     ROOT,
+    UNLOGGED,
     Proxy,
     Target,
     environment,
@@ -45,6 +47,7 @@ class Promise:
     limit: float | None = None
     absolute: bool = False
     unit: str = "x"
+    against: Target = BARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,9 @@ class Figure:
     promises: tuple[Promise, ...]
 
     def targets(self) -> list[Target]:
-        """Those of the promises, the bare one first, each once."""
-        return list(dict.fromkeys((BARE, *(promise.target for promise in self.promises))))
+        """Those of the promises and what they are held against, each once."""
+        pairs = ((promise.against, promise.target) for promise in self.promises)
+        return list(dict.fromkeys(target for pair in pairs for target in pair))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,19 @@ FIGURES: dict[str, Figure] = {
             Promise("event delay p99, 50 streams", BARE, "p99", absolute=True, unit="ms"),
         ),
     ),
+    "log-small": Figure(
+        load=("small", "2000", "16"),
+        warm_up=("small", "320", "16"),
+        promises=(Promise("CPU per small request, log on against log off", PLAIN, "cpu", 1.08, against=UNLOGGED),),
+    ),
+    "log-sse": Figure(
+        load=("sse", "50", "100", "20"),
+        warm_up=("sse", "10", "20", "20"),
+        promises=(
+            Promise("CPU per SSE event, log on against log off", PLAIN, "cpu", 1.03, against=UNLOGGED),
+            Promise("event delay p99, log on against log off", PLAIN, "p99", against=UNLOGGED),
+        ),
+    ),
     "bulk": Figure(
         load=("bulk", "100"),
         warm_up=("bulk", "4"),
@@ -159,6 +176,8 @@ def measure(proxy: Proxy, load: tuple[str, ...]) -> dict[str, float]:
             )
         if finished.returncode:
             raise RuntimeError(f"the load generator failed:\n{finished.stderr}")
+        # What the proxy does a moment later, in a thread, belongs to it.
+        time.sleep(SETTLE_SECONDS)
         found: dict[str, float] = json.loads(finished.stdout)
         found["cpu"] = (proxy.cpu() - cpu) * 1000 / found["units"]
         found["growth"] = peak.megabytes - memory
@@ -193,7 +212,7 @@ def judge(promise: Promise, taken: dict[str, list[dict[str, float]]]) -> Result:
     """The median over the rounds, of values or of ratios within a round."""
     own = [found[promise.measure] for found in taken[promise.target.name]]
     if not promise.absolute:
-        bare = [found[promise.measure] for found in taken[BARE.name]]
+        bare = [found[promise.measure] for found in taken[promise.against.name]]
         own = [value / base for value, base in zip(own, bare, strict=True)]
     return Result(promise.text, promise.target.name, statistics.median(own), promise.unit, promise.limit, own)
 

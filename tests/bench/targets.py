@@ -30,16 +30,18 @@ class Target:
     command: tuple[str, ...]
 
 
-def _dump(name: str, *scripts: Path) -> Target:
+def _dump(name: str, *scripts: Path, options: tuple[str, ...] = ()) -> Target:
     mode = ("--mode", "reverse:{upstream}", "--listen-port", "{port}", "--set", "confdir={confdir}")
     loads = tuple(argument for script in scripts for argument in ("-s", str(script)))
-    return Target(name, (*_MITMDUMP, *_OPTIONS, *mode, *loads))
+    sets = tuple(argument for option in options for argument in ("--set", option))
+    return Target(name, (*_MITMDUMP, *_OPTIONS, *mode, *sets, *loads))
 
 
 BUNDLE = ROOT / "addons" / "codemie.py"
 BARE = _dump("bare streaming mitmdump", BENCH / "bare_stream.py")
 INDEXED = _dump("bare + indexed dispatch", BENCH / "indexed_stream.py")
 PLAIN = _dump("mitmdump -s codemie.py", BUNDLE)
+UNLOGGED = _dump("mitmdump -s codemie.py, no log", BUNDLE, options=("codemie_disabled=request_log",))
 OBSERVED = _dump("mitmdump -s codemie.py, one observer", BUNDLE, BENCH / "one_observer.py")
 LAUNCHER = Target(
     "codemie-proxy start",

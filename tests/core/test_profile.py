@@ -1,10 +1,12 @@
 """The CodeMie profile: which one is chosen, what the environment changes, and what never gets in."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
@@ -61,6 +63,7 @@ def test_without_a_file_the_environment_still_counts(places: Places) -> None:
         timeout_ms=1500,
         project="p",
         integration_id="env-integration",
+        auth_method="jwt",
     )
 
 
@@ -75,6 +78,8 @@ def test_the_active_profile_is_read_and_unrelated_keys_do_not_matter(places: Pla
         timeout_ms=120_000,
         project="proj",
         integration_id="integration-1",
+        auth_method="sso",
+        jwt_token=SecretStr("planted-token"),
     )
 
 
@@ -101,6 +106,81 @@ def test_a_profile_picked_by_name_keeps_its_own_gateway_and_model(places: Places
     assert (profile.base_url, profile.codemie_url) == ("http://llm.example.com:4000", "")
     assert profile.integration_id == ""
     assert (profile.project, profile.timeout_ms) == ("env-project", 5000)
+
+
+def test_the_profile_of_an_outer_start_is_used_and_the_environment_still_wins(places: Places) -> None:
+    write(places, TWO)
+    env = {"CODEMIE_PROFILE_NAME": "other"}
+    assert load_profile(places, env).name == "other"
+    assert load_profile(places, {**env, "CODEMIE_MODEL": "env-model"}).model == "env-model"
+    assert load_profile(places, env, "sso").name == "sso"
+    with pytest.raises(SettingsError, match="CODEMIE_PROFILE_NAME: there is no profile 'othr'; did you mean 'other'"):
+        load_profile(places, {"CODEMIE_PROFILE_NAME": "othr"})
+
+
+def test_the_outer_start_may_have_had_no_file(places: Places) -> None:
+    assert load_profile(places, {"CODEMIE_PROFILE_NAME": "default", "CODEMIE_MODEL": "m"}).model == "m"
+
+
+@pytest.mark.parametrize(
+    "values,environ,expected",
+    [
+        ({"provider": "ai-run-sso"}, {}, "sso"),
+        ({"provider": "bearer-auth"}, {}, "jwt"),
+        ({"provider": "ai-run-sso", "authMethod": "jwt"}, {}, "jwt"),
+        ({"provider": "litellm", "authMethod": "SSO"}, {}, "sso"),
+        ({"provider": "litellm"}, {}, ""),
+        ({"provider": "ai-run-sso", "authMethod": "api-key"}, {}, ""),
+        ({"provider": "ai-run-sso", "authMethod": "sso"}, {"CODEMIE_AUTH_METHOD": "jwt"}, "jwt"),
+    ],
+)
+def test_how_to_sign_in_is_what_the_profile_says_else_what_is_usual(
+    places: Places, values: dict[str, str], environ: dict[str, str], expected: str
+) -> None:
+    write(places, values)
+    assert load_profile(places, environ).auth_method == expected
+
+
+def test_a_profile_picked_by_name_keeps_its_own_way_to_sign_in(places: Places) -> None:
+    write(places, TWO)
+    assert load_profile(places, {"CODEMIE_AUTH_METHOD": "jwt"}, "sso").auth_method == "sso"
+
+
+@pytest.mark.parametrize(
+    "jwt,variable,token",
+    [
+        (None, "CODEMIE_JWT_TOKEN", None),
+        ({}, "CODEMIE_JWT_TOKEN", None),
+        ({"tokenEnvVar": "MY_TOKEN"}, "MY_TOKEN", None),
+        ({"token": " planted "}, "CODEMIE_JWT_TOKEN", "planted"),
+    ],
+)
+def test_where_the_token_is(places: Places, jwt: Any, variable: str, token: str | None) -> None:
+    write(places, {"provider": "bearer-auth", "jwtConfig": jwt})
+    profile = load_profile(places, {})
+    assert (profile.jwt_variable, profile.jwt_token) == (variable, SecretStr(token) if token else None)
+
+
+@pytest.mark.parametrize(
+    "values,gateway",
+    [
+        ({"provider": "ai-run-sso", "base_url": "https://c.example/x"}, "https://c.example/x/code-assistant-api"),
+        ({"provider": "ai-run-sso", "codemie_url": "https://c.example"}, "https://c.example/code-assistant-api"),
+        ({"provider": "bearer-auth", "codemie_url": "https://c.example"}, ""),
+        ({"provider": "litellm", "base_url": "https://l.example"}, ""),
+        ({"provider": "litellm", "base_url": "https://l.example", "auth_method": "jwt"}, "https://l.example"),
+        ({}, ""),
+    ],
+)
+def test_the_gateway_is_codemies_alone(values: dict[str, Any], gateway: str) -> None:
+    assert Profile(**values).gateway_url == gateway
+
+
+def test_without_a_base_url_the_portals_gateway_is_the_target_of_sso(places: Places) -> None:
+    write(places, {"provider": "ai-run-sso", "codeMieUrl": "https://c.example/"})
+    profile = load_profile(places, {})
+    assert profile.base_url == profile.gateway_url == "https://c.example/code-assistant-api"
+    assert profile.hosts == ("c.example:443", "c.example:443")
 
 
 def test_only_the_sso_provider_wants_an_integration() -> None:
@@ -147,9 +227,11 @@ def test_a_timeout_of_zero_in_the_environment_lifts_the_files(places: Places) ->
     assert load_profile(places, {"CODEMIE_TIMEOUT": "0"}).timeout_ms is None
 
 
-def test_keys_and_tokens_never_get_into_the_profile(places: Places) -> None:
+def test_keys_never_get_into_the_profile_and_tokens_are_not_shown(places: Places) -> None:
     write(places, TWO)
-    assert "planted" not in repr(load_profile(places, {"CODEMIE_API_KEY": "planted", "CODEMIE_JWT_TOKEN": "planted"}))
+    profile = load_profile(places, {"CODEMIE_API_KEY": "planted", "CODEMIE_JWT_TOKEN": "planted"})
+    assert "planted" not in repr(profile)
+    assert "planted-api-key" not in repr(dataclasses.astuple(profile))
 
 
 @pytest.mark.parametrize(
@@ -169,6 +251,10 @@ def test_keys_and_tokens_never_get_into_the_profile(places: Places) -> None:
         ({"timeout": True}, "timeout must be a number of seconds"),
         ('{"timeout": Infinity}', "timeout must be a number of seconds"),
         ({"codeMieIntegration": "id"}, "codeMieIntegration must be an object"),
+        ({"jwtConfig": "planted"}, "jwtConfig must be an object"),
+        ({"jwtConfig": {"tokenEnvVar": "planted name"}}, "jwtConfig.tokenEnvVar must be a variable's name"),
+        ({"jwtConfig": {"token": 5}}, "jwtConfig.token must be text"),
+        ({"authMethod": 5}, "authMethod must be text"),
         ({"codeMieIntegration": {"id": 5}}, "codeMieIntegration.id must be text"),
         ({"baseUrl": "codemie.example.com"}, "baseUrl must be like https://host/path"),
         ({"baseUrl": "https://h:port"}, "baseUrl must be like"),

@@ -88,6 +88,26 @@ def test_the_profile_is_picked_by_set_then_environment_then_file(places: Places)
     assert read_layers(places, environ, {"codemie_profile": written(["four"])}).profile.model == "model of four"
 
 
+def test_the_profile_file_of_the_working_folder_counts(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "repository" / ".codemie" / "codemie-cli.config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"model": "model of the team"}))
+    monkeypatch.chdir(file.parent.parent)
+    assert read_layers(places, {}, {}).profile.model == "model of the team"
+
+
+def test_a_working_folder_that_was_removed_holds_no_profile(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert read_layers(places, {}, {}).problems == []
+
+
 def test_a_profile_that_is_not_there_is_a_problem_that_names_who_wanted_it(places: Places) -> None:
     places.profile.write_text(json.dumps(PROFILES))
     places.config.write_text("profile: fuor\n")

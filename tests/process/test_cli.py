@@ -53,16 +53,16 @@ def test_start_serves_and_says_how_to_send_agents_there(upstream: UpstreamThread
 
 
 def test_start_puts_the_targets_path_before_every_request() -> None:
-    with UpstreamThread(prefix="/code-assistant-api") as upstream, started(upstream.url) as proxy:
-        assert upstream.url.endswith("/code-assistant-api")
+    with UpstreamThread(prefix="/gateway") as upstream, started(upstream.url) as proxy:
+        assert upstream.url.endswith("/gateway")
         assert f"->  {upstream.url}\n" in proxy.log
         assert post(proxy.url).status_code == 200
 
 
 def test_start_without_a_target_takes_the_profiles(codemie_home: Path) -> None:
-    with UpstreamThread(prefix="/code-assistant-api") as upstream:
+    with UpstreamThread(prefix="/gateway") as upstream:
         codemie_home.mkdir(mode=0o700)
-        profile = {"provider": "ai-run-sso", "baseUrl": upstream.url}
+        profile = {"provider": "litellm", "baseUrl": upstream.url}
         (codemie_home / "codemie-cli.config.json").write_text(json.dumps(profile))
         with started() as proxy:
             assert f"TARGET is the base URL of the CodeMie profile 'default': {upstream.url}\n" in proxy.log

@@ -60,7 +60,7 @@ class Http1:
 
     async def send(self, method: str, path: str, headers: Headers = (), body: bytes = b"") -> None:
         """Send one request."""
-        fields = [("host", "proxy"), *headers]
+        fields = [("host", "localhost"), *headers]
         if body and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
             fields.append(("content-length", str(len(body))))
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in fields) + "\r\n"

@@ -2,6 +2,9 @@
 
 from header_injection import HeaderInjection
 from local_endpoints import LocalEndpoints
+from proxy_access import ProxyAccess
+from request_log import RequestLog
+from sso_auth import SsoAuth
 from upstream_attempts import UpstreamAttempts
 
-addons = [UpstreamAttempts(), LocalEndpoints(), HeaderInjection()]
+addons = [UpstreamAttempts(), LocalEndpoints(), ProxyAccess(), SsoAuth(), HeaderInjection(), RequestLog()]

@@ -16,9 +16,9 @@ LONGEST_TEST = 450
 # What mitmproxy documents or shows in its examples; anything else may change in any release.
 PUBLIC_MITMPROXY = frozenset(
     {
-        *("addonmanager", "addons", "certs", "command", "connection", "contentviews", "ctx", "exceptions"),
+        *("addonmanager", "addons", "certs", "command", "connection", "contentviews", "ctx", "dns", "exceptions"),
         *("flow", "hooks", "http", "io", "log", "master", "options", "optmanager", "test", "tools", "types"),
-        *("tls", "utils", "version", "websocket"),
+        *("tcp", "tls", "udp", "utils", "version", "websocket"),
         *("net.server_spec", "proxy.mode_specs"),  # the types of public attributes: server.via, proxy_mode
     }
 )

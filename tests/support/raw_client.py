@@ -26,7 +26,7 @@ class RawClient:
         """Send a POST with a JSON body."""
         content = json.dumps({"model": "m", **body}).encode()
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-        head = f"POST {path} HTTP/1.1\r\nHost: h\r\n{lines}Content-Length: {len(content)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{lines}Content-Length: {len(content)}\r\n\r\n"
         await self.send(head.encode() + content)
 
     async def until(self, end: bytes) -> bytes:

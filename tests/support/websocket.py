@@ -20,7 +20,7 @@ class WebSocketClient:
 
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writer.write(self._protocol.send(Request(host="proxy", target=self._path)))
+        self._writer.write(self._protocol.send(Request(host="localhost", target=self._path)))
         event = await self._next()
         assert isinstance(event, AcceptConnection), event
         return self

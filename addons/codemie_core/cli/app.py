@@ -12,7 +12,7 @@ except ModuleNotFoundError:
     # A wheel installed without its extra.
     sys.exit("codemie-proxy: the command line needs typer and rich: pip install 'codemie-proxy[cli]'")
 
-from codemie_core.cli import config, demo, start, status, version
+from codemie_core.cli import auth, config, demo, keys, start, status, version
 from codemie_core.errors import CodemieError
 
 PROGRAM = "codemie-proxy"
@@ -23,10 +23,13 @@ app = typer.Typer(
     # Local variables in a traceback may hold a credential.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="First steps: [bold]codemie-proxy demo[/], then [bold]codemie-proxy start https://api.anthropic.com[/]",
+    epilog="First steps: [bold]codemie-proxy demo[/], then [bold]codemie-proxy start https://api.anthropic.com[/]. "
+    "With CodeMie: [bold]codemie-proxy auth login[/], then [bold]codemie-proxy start[/]",
 )
 app.command(cls=start.PassesOn, epilog=start.EXAMPLES)(start.start)
 app.command(epilog="Example: codemie-proxy demo")(demo.demo)
+app.add_typer(auth.app, name="auth")
+app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
 app.command(epilog="Example: codemie-proxy version")(version.version)

@@ -1,0 +1,40 @@
+"""What the proxy itself warns about, on its way into the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from codemie_core.log_record import Said
+
+LONGEST_MESSAGE = 16 * 1024
+
+
+class LogTap(logging.Handler):
+    """Turns warnings and errors of Python's logging into records. Does nothing else in the thread that logs."""
+
+    def __init__(self, put: Callable[[Said], None], but_not: frozenset[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._put = put
+        self._but_not = but_not
+
+    def install(self) -> None:
+        """Listen to all."""
+        logging.getLogger().addHandler(self)
+
+    def uninstall(self) -> None:
+        """Listen no more."""
+        logging.getLogger().removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take it, unless it comes from the log itself."""
+        if record.name in self._but_not:
+            return
+        try:
+            text = record.getMessage()
+        except Exception:
+            # Python's own way out prints the arguments, unredacted.
+            text = f"a message that could not be formatted: {record.msg!r}"
+        if record.exc_info and record.exc_info[0] is not None:
+            text += f" ({record.exc_info[0].__name__}: {record.exc_info[1]})"
+        self._put(Said(record.created, record.levelno, record.name, text[:LONGEST_MESSAGE]))
