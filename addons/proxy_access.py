@@ -3,7 +3,7 @@
 Runs before anything is spent on a request that may not pass, and before credentials are attached to it; fails closed.
 One gate for plain requests, CONNECT and WebSocket upgrades in every mode. A key is taken off the request before anybody
 can save, show or send it. Whatever carries no request that could hold a key (raw TCP and UDP, DNS) gets no upstream
-connection while keys are asked for. Without keys, a guard keeps web pages out; see codemie_core/browser_guard.py.
+connection while keys are asked for. Without keys, a guard keeps web pages out; see codemie_core/access/.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ from mitmproxy.flow import Error
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, ReverseMode, UpstreamMode
 from pydantic import Field, field_validator
 
+from codemie_core.access.browser_guard import BrowserGuard, normal_origin
+from codemie_core.access.client_keys import ClientKey, keys_file
+from codemie_core.access.key_headers import take_keys
+from codemie_core.access.key_watch import KeyWatch
 from codemie_core.addon import Addon, AddonSettings, report
-from codemie_core.browser_guard import BrowserGuard, normal_origin
-from codemie_core.client_keys import ClientKey, keys_file
 from codemie_core.core_addon import core_of
 from codemie_core.errors import Problem, SettingsError, UnsupportedMitmproxy
 from codemie_core.exchange import exchange_of
-from codemie_core.key_headers import take_keys
-from codemie_core.key_watch import KeyWatch
 from codemie_core.refusal import refuse
 from codemie_core.scope import validate_hosts
 from codemie_core.seams import install

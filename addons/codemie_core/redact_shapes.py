@@ -39,8 +39,8 @@ _START = (
 )
 # A word of a person is lower case; random characters of this length never are.
 _OPAQUE = r"(?=[\w-]{0,64}?[A-Z0-9])"
-# A character of base64, also percent-encoded or escaped in JSON.
-_BASE64 = r"(?:[\w+/=-]|%(?:2[BFbf]|3[Dd])|\\/|\\u00(?:2[BbFf]|3[Dd]))"
+# A character of base64, also percent-encoded or escaped in JSON, or what an earlier rule left in the midst of it.
+_BASE64 = r"(?:[\w+/=-]|\[redacted\]|%(?:2[BFbf]|3[Dd])|\\/|\\u00(?:2[BbFf]|3[Dd]))"
 _DASHES = r"-----"
 _PRIVATE_KEY = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?"
 
@@ -109,8 +109,6 @@ FRAMES: tuple[Shape, ...] = (
 )
 
 PREFIXES: tuple[Shape, ...] = (
-    # First: what follows is longer than its dots and slashes let the others see. CodeMie's callback is base64 of JSON.
-    _shape("jwt or base64 of json", "eyj|w3si", rf"(?:eyJ|W3si){_BASE64}{{8,}}(?:\.{_BASE64}*)*"),
     _shape("anthropic, openai, openrouter", "sk-", r"sk-(?:ant|proj|or|svcacct|admin|lf)-[\w-]{6,}"),
     _shape("openai legacy and alike", "sk-", rf"{_START}sk-{_OPAQUE}[\w-]{{6,}}"),
     _shape("google api key", "aiza", r"AIza[\w-]{10,}"),
@@ -138,6 +136,8 @@ PREFIXES: tuple[Shape, ...] = (
     _shape("telegram bot", ":a|%3aa", r"\d{8,10}(?::|%3[Aa])A[\w-]{30,}"),
     _shape("databricks", "dapi", rf"{_START}dapi[0-9a-f]{{24,}}"),
     _shape("hashicorp vault", "hvs.", rf"{_START}hvs\.[\w-]{{16,}}"),
+    # Last: any of the others may end in it. CodeMie's callback is base64 of JSON.
+    _shape("jwt or base64 of json", "eyj|w3si", rf"(?:eyJ|W3si){_BASE64}{{8,}}(?:\.{_BASE64}*)*"),
 )
 
 _MARKS = tuple({mark: None for shape in (*FRAMES, *PREFIXES) for mark in shape.marks})

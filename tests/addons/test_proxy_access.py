@@ -16,7 +16,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import taddons, tflow, tutils
 
-from codemie_core.client_keys import KeyStore
+from codemie_core.access.client_keys import KeyStore
 from codemie_core.core_addon import CoreAddon
 from codemie_core.exchange import BOOK, exchange_of
 from codemie_core.places import Places

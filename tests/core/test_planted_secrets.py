@@ -134,7 +134,7 @@ def test_secrets_in_a_url_are_taken_out_of_it() -> None:
     for secret in planted(SEED + 2, len(CASES)):
         # A URL ends at a space: the request line's, or the one of the sentence it stands in.
         for url in secret.text.split():
-            if url.startswith(("/", "http", "redis:")) and secret.kind != "private key":
+            if url.startswith(("/", "http", "redis:")) and ("?" in url or "://" in url):
                 survived[where(secret)] += secret.survives_in(redact_url(url))
     assert not +survived, f"these secrets are still to be read:\n{told(+survived)}"
 

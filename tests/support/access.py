@@ -17,7 +17,7 @@ import psutil
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 
-from codemie_core.client_keys import KeyStore
+from codemie_core.access.client_keys import KeyStore
 from codemie_core.demo.received import Received
 from codemie_core.demo.threaded import UpstreamThread
 from codemie_core.places import Places

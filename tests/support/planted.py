@@ -415,7 +415,9 @@ def _shaped(make: Make, surround: Surround) -> Whole:
 
 def _opaque(make: Make, names: tuple[str, ...], named: Named) -> Whole:
     def whole(rng: random.Random) -> tuple[str, str]:
-        value = make(rng)
+        # On a command line a dash begins the next option.
+        while (value := make(rng)).startswith("-"):
+            pass
         return named(value, rng.choice(names), rng), value
 
     return whole

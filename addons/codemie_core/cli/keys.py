@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from codemie_core.client_keys import ClientKey, KeyStore
+    from codemie_core.access.client_keys import ClientKey, KeyStore
     from codemie_core.places import Places
 
 DEFAULT_ADDRESS = "127.0.0.1:8080"
@@ -83,7 +83,7 @@ def revoke(
 
 
 def _store() -> tuple[KeyStore, Places]:
-    from codemie_core.client_keys import KeyStore
+    from codemie_core.access.client_keys import KeyStore
     from codemie_core.places import Places
 
     places = Places.from_env(os.environ)

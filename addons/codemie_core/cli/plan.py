@@ -81,6 +81,8 @@ def _without_target(options: Mapping[str, str], environ: Mapping[str, str]) -> P
         wanted = parse_target(profile.base_url, "CodeMie profile: baseUrl")
         # The path stays the bundle's business, so that its option and codemie.yaml stand above the profile.
         note = f"TARGET is the base URL of the CodeMie profile {profile.name!r}: {profile.base_url}"
+        if profile.url_from_project:
+            note += f"\n{profile.project_file} says so: what your agent sends goes there, its own key too"
         return Plan(f"reverse:{wanted.origin}", note=note)
     if vendor := VENDORS.get(profile.provider):
         note = f"TARGET is the provider of the CodeMie profile {profile.name!r}, {profile.provider}: {vendor}"

@@ -119,24 +119,31 @@ class Keeper:
 
     async def _look_now(self, read: bool) -> None:
         try:
-            signature = await asyncio.to_thread(self._signature)
-            if not read and signature == self._seen:
-                return
-            session, trouble = await asyncio.to_thread(self._load)
-            after = await asyncio.to_thread(self._signature)
+            found = await asyncio.to_thread(self._read, read)
         except SettingsError as problem:
             session, trouble = None, str(problem)
         except Exception as error:
             # Not its words: they may quote what it could not read.
             session, trouble = None, f"the credential store cannot be read ({type(error).__name__})"
         else:
-            # Written while it was read: whatever the files look like next time, they are read again.
-            self._seen = signature if after == signature else object()
+            if found is None:
+                return
+            session, trouble = found
         self._note(trouble)
         if session is None and trouble and self.usable:
             return  # Caught while somebody writes it: the session we have is still good.
         if session != self.session:
             self.session = session
+
+    def _read(self, anyway: bool) -> tuple[Session | None, str] | None:
+        """In a thread: what is stored now, None when nothing has changed."""
+        before = self._signature()
+        if before == self._seen and not anyway:
+            return None
+        found = self._load()
+        # Written while it was read: whatever the files look like next time, they are read again.
+        self._seen = before if self._signature() == before else object()
+        return found
 
     def _note(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from codemie_core.access.client_keys import KeyStore
 from codemie_core.cli import keys
-from codemie_core.client_keys import KeyStore
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, this_process, write_entry

@@ -101,6 +101,20 @@ def test_a_profile_named_after_the_dashes_counts(codemie_home: Path) -> None:
     assert plan.make(None, False, ["--set", "codemie_profile=two"], env).mode == "reverse:https://two.example:443"
 
 
+def test_a_folders_own_file_that_says_where_to_is_named(
+    codemie_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_profile(codemie_home, provider="litellm", baseUrl="https://mine.example")
+    folder = tmp_path / "cloned"
+    (folder / ".codemie").mkdir(parents=True)
+    own = folder / ".codemie" / "codemie-cli.config.json"
+    own.write_text(json.dumps({"baseUrl": "https://theirs.example"}))
+    monkeypatch.chdir(folder)
+    found = plan.make(None, False, [], {"CODEMIE_HOME": str(codemie_home)})
+    assert found.mode == "reverse:https://theirs.example:443"
+    assert f"{own} says so: what your agent sends goes there" in found.note
+
+
 def test_a_profile_picked_by_name_says_where_to_and_is_passed_on(codemie_home: Path) -> None:
     profiles = {
         "one": {"name": "one", "baseUrl": "https://one.example"},

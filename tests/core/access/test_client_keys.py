@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from codemie_core.client_keys import ClientKey, KeyRing, KeyStore, keys_file, read_ring
+from codemie_core.access.client_keys import ClientKey, KeyRing, KeyStore, keys_file, read_ring
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from support.cli import environ
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_read_is_an_error(store: KeyStore) -> None:
 
 ADD_MANY = """
 import os, sys
-from codemie_core.client_keys import KeyStore
+from codemie_core.access.client_keys import KeyStore
 from codemie_core.places import Places
 sys.stdin.readline()
 for n in range(20):

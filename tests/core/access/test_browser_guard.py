@@ -2,7 +2,7 @@
 
 import pytest
 
-from codemie_core.browser_guard import BrowserGuard, normal_origin
+from codemie_core.access.browser_guard import BrowserGuard, normal_origin
 
 GUARD = BrowserGuard(names=("host.docker.internal", "*.lan", "build:8080"), origins=("https://tool.example.com",))
 LOCAL, LAN, LAN6 = "127.0.0.1", "192.168.7.4", "fd00::7"

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from codemie_core.key_headers import take_keys
+from codemie_core.access.key_headers import take_keys
 
 KEY = b"cmk_abcd1234_" + b"A-_z" * 10 + b"xyz"
 OTHER = b"cmk_zzzz9999_" + b"b" * 43

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from codemie_core.client_keys import KeyRing, read_ring
+from codemie_core.access.client_keys import KeyRing, read_ring
 from codemie_core.errors import SettingsError
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from codemie_core.client_keys import KeyStore
+from codemie_core.access.client_keys import KeyStore
+from codemie_core.access.key_watch import LOOK_EVERY, KeyWatch
 from codemie_core.errors import SettingsError
-from codemie_core.key_watch import LOOK_EVERY, KeyWatch
 from codemie_core.places import Places
 
 
