@@ -11,7 +11,7 @@ addons = loading.load_addons(
     ("upstream_attempts", "open"),  #   0  open    first: every later addon sees a flow that streams and may be retried
     ("local_endpoints", "open"),    #   5  open    before anything is spent on requests that never leave this machine
     ("proxy_access", "closed"),     #   7  closed  before anybody attaches a credential: who may use this proxy?
-    ("sso_auth", "closed"),         #  10  closed  after the target's path is in place: sessions go only where they belong
+    ("sso_auth", "closed"),         #  10  closed  knows the target by then: a session goes only where it belongs
     # 11-49: what the request becomes
     ("header_injection", "open"),   #  20  open    after whoever changes the target: headers match where it goes
     # 50-100: watching

@@ -24,7 +24,7 @@ from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Term
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
 from codemie_core.scope import address_of, host_matches, is_local
-from codemie_core.seams import dispatch
+from codemie_core.seams import dispatch, terminal
 from codemie_core.seams.attempt_hooks import UpstreamFailedHook, UpstreamResponseHook
 from codemie_core.sources import did_you_mean, from_mitmproxy_file, is_addon_name, read_layers, unknown_keys
 from codemie_core.tally import Tally
@@ -63,6 +63,7 @@ class CoreAddon:
         options.declare(loader, "", BundleSettings, self.layers)
         self.layers.problems.extend(options.apply_deferred(ctx.options, "", BundleSettings))
         dispatch.install(ctx.master.addons)
+        terminal.redact_flow_lines(ctx.master.addons)
 
     def adopt(self, addon: Addon) -> None:
         """An addon of the bundle has loaded. A reloaded one takes the place of its former self."""

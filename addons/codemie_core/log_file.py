@@ -54,8 +54,7 @@ class LogFile:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
-            # A full disk takes what still fits: the next record begins on a line of its own.
-            self._broken_line = len(rest) < len(data)
+            # A full disk takes what still fits. Opened again, the file shows whether its last line is whole.
             self.close()
             raise
         self._broken_line = False
@@ -76,13 +75,13 @@ class LogFile:
         path = folder / name_of(day)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         self._descriptor = os.open(path, flags, 0o600)
-        self._broken_line = self._broken_line or self._ends_in_a_line()
+        self._broken_line = self._ends_in_a_line()
         if day != self._day:
             self._day = day
             self._prune(folder)
 
     def _ends_in_a_line(self) -> bool:
-        """Whoever wrote last was killed in the middle of it."""
+        """Was whoever wrote last killed in the middle of it, or the disk full?"""
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode) or not status.st_size:
             return False

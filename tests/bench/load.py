@@ -28,7 +28,7 @@ def request(wish: str, stream: bool) -> bytes:
     """A call to the Messages API."""
     body = _BODY if stream else _BODY.replace(b'"stream": true', b'"stream": false')
     return (
-        b"POST /v1/messages HTTP/1.1\r\nhost: api.example.com\r\ncontent-type: application/json\r\n"
+        b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         b"user-agent: bench/1.0\r\nanthropic-version: 2023-06-01\r\n"
         b"x-api-key: not-a-key\r\n%b: %b\r\ncontent-length: %d\r\n\r\n"
         % (WISH.encode(), wish.encode(), len(body))

@@ -164,14 +164,17 @@ def test_a_full_disk_costs_its_records_and_one_warning(room: Room, caplog: pytes
     assert room.writer.shown() == {"written": 0, "dropped": 0, "lost": 5, "queued": 0, "problem": words}
     assert [(record.levelname, words in record.message) for record in caplog.records] == [("WARNING", True)]
 
+    room.now += log_writer.RETRY
+    room.say("still full")
+    room.wait(lambda: room.writer.lost == 6)
     path.unlink()
     room.say("too early")
-    room.wait(lambda: room.writer.lost == 6)
+    room.wait(lambda: room.writer.lost == 7)
     assert room.written() == []
     room.now += log_writer.RETRY
     room.say("there is room")
     room.wait(lambda: room.writer.written == 1)
-    assert room.written() == [f"6 records are missing here: {words}", "there is room"]
+    assert room.written() == [f"7 records are missing here: {words}", "there is room"]
     room.wait(lambda: room.told == [words, None])
     assert room.writer.shown()["problem"] is None
     assert len(caplog.records) == 1

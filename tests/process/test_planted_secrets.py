@@ -37,7 +37,7 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": zstandard.ZstdCompressor().compress,
 }
 OPTIONS = {
-    "flow_detail": 0,
+    "flow_detail": 1,
     "termlog_verbosity": "debug",
     "codemie_request_log_bodies": True,
     "codemie_request_log_body_bytes": 20_000,

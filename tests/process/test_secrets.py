@@ -1,7 +1,6 @@
 """Secrets stay where they belong: what clients send is repeated nowhere, what the bundle attaches is kept nowhere.
 
-mitmproxy's own flow dump prints whole URLs and headers; these proxies run with flow_detail=0, so all they print is
-what the bundle and mitmproxy's loggers say.
+The proxies print what they do by default, mitmdump's line for each flow included.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ PATH = f"/v1/messages?beta=true&key={PLANTED['query']}"
 BODY = json.dumps({"model": "m", "stream": True, "metadata": {"user_id": PLANTED["body"]}}).encode()
 EVENTS = [sse(f'{{"n": {n}}}', "content_block_delta") for n in range(3)]
 OPTIONS = {
-    "flow_detail": 0,
+    "flow_detail": 1,
     "termlog_verbosity": "debug",
     "codemie_upstream_attempts_backoff": "1ms",
     "codemie_upstream_attempts_max_request_size": "1m",
