@@ -30,7 +30,10 @@ PICTURES = sorted((DOCS / "pictures").glob("*.svg"))
 # Names that look like options and are none.
 OTHER_NAMES = {"codemie_core", "codemie_attempt", "codemie_slow_answers_after"}
 # Variables that are read before there are options, by run.sh or by CodeMie's own tools.
-OTHER_VARIABLES = {"CODEMIE_HOME", "CODEMIE_PYTHON", "CODEMIE_VENV"}
+OTHER_VARIABLES = {
+    *("CODEMIE_HOME", "CODEMIE_KEYRING", "CODEMIE_PYTHON", "CODEMIE_VENV"),
+    *("CODEMIE_AUTH_METHOD", "CODEMIE_BASE_URL", "CODEMIE_JWT_TOKEN", "CODEMIE_PROFILE_NAME", "CODEMIE_URL"),
+}
 
 
 def text_of(path: Path) -> str:

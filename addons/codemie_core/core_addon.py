@@ -231,6 +231,8 @@ class CoreAddon:
         exchange = BOOK.of(flow)
         if exchange.status is None and flow.response is not None:
             exchange.status = flow.response.status_code  # No `responseheaders` comes for an answer given here.
+        if not exchange.response_bytes and flow.response is not None:
+            exchange.response_bytes = len(flow.response.raw_content or b"")  # Nobody streamed it, so nobody counted.
         failed = flow.response is not None and flow.response.status_code >= 500
         failed = failed or bool(exchange.attempts and exchange.attempts[-1].failure)
         await self._close(exchange, Terminal.UPSTREAM_ERROR if failed else Terminal.COMPLETE)

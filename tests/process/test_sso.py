@@ -210,9 +210,11 @@ async def test_a_websocket_handshake_with_an_ended_session_is_refused_in_json(
 
 
 async def test_a_page_instead_of_a_websocket_is_refused_in_json() -> None:
-    async def page(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(PAGE)
         await writer.drain()
+        writer.close()
 
     async with await asyncio.start_server(page, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

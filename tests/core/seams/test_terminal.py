@@ -14,7 +14,7 @@ PLANTED = "AIzaPlanted0123456789abcdefghijklmnopqr"
 @pytest.mark.parametrize("detail", [1, 2, 3, 4])
 def test_flow_lines_show_everything_but_secrets(detail: int) -> None:
     printed = io.StringIO()
-    dumper = Dumper(printed)  # type: ignore[no-untyped-call] # mitmproxy gives it no annotations
+    dumper = Dumper(printed)
     with taddons.context(dumper) as tctx:
         tctx.configure(dumper, flow_detail=detail)
         redact_flow_lines(tctx.master.addons)
