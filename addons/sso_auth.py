@@ -14,6 +14,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from mitmproxy import ctx, http
+from mitmproxy.proxy.mode_specs import ReverseMode
 from pydantic import Field, field_validator
 
 from codemie_core.addon import Addon, AddonSettings
@@ -25,11 +26,12 @@ from codemie_core.options import FromProfile
 from codemie_core.policy import Answer, Decision, Release, Retry
 from codemie_core.profile import PROFILE_VARIABLE
 from codemie_core.refusal import refuse
+from codemie_core.scope import address_of
 from codemie_core.sso.backend import Backend, Verdict, api_base
 from codemie_core.sso.expiry import sign_of_expiry
 from codemie_core.sso.keeper import LONGEST_CHECK, Keeper
 from codemie_core.sso.session import Session
-from codemie_core.sso.sources import gateway_session
+from codemie_core.sso.sources import gateway_session, given_session
 from codemie_core.sso.store import CredentialStore
 from codemie_core.target import parse_target
 from codemie_core.urls import is_plain_url, origin_of
@@ -93,10 +95,10 @@ class SsoAuth(Addon, priority=10, fail="closed"):
             return session, " ".join(store.problems)
 
         fix = f"Run: {self._command()} (no restart is needed)."
-        if url and profile.auth_method == "jwt" and (profile.jwt_token or environ.get(profile.jwt_variable)):
-            given, _ = load()  # Asks no store, and its mistakes are to be told at start.
-            fix = f"Put a new token into {given.source if given else profile.jwt_variable} and restart the proxy."
+        if given := given_session(profile, url, environ):  # Its mistakes are to be told at start.
+            fix = f"Put a new token into {given.source} and restart the proxy."
         self._url, self._fix, self._place = url, fix, place_of(url) if url else None
+        core.signed_hosts = (address_of(self._place.host[0], self._place.port),) if self._place else ()
         self._keeper = Keeper(load, lambda: store.signature(url), self._check)
         # The attempt machine starts no hook that nobody has, so a proxy of other APIs pays nothing for this addon.
         for hook in AT_WORK:
@@ -128,6 +130,8 @@ class SsoAuth(Addon, priority=10, fail="closed"):
         exchange = exchange_of(flow)
         if not exchange.scoped or not place.fits(request.scheme, request.host, request.port, request.path):
             return
+        if "sec-fetch-site" in request.headers and not isinstance(flow.client_conn.proxy_mode, ReverseMode):
+            return  # A browser behind the proxy: it has a session of its own, and its pages may be anybody's.
         if exchange.plan is None:
             refuse(flow, UNSIGNABLE)
         elif (session := self._keeper.at_hand() or await self._keeper.current()) is None:

@@ -50,6 +50,8 @@ class CoreAddon:
         self.tally = Tally()
         self.asks_for_keys: Callable[[], bool] = _of_nobody
         """Does an addon ask every client for a key? Then clients on other machines may come in."""
+        self.signed_hosts: tuple[str, ...] = ()
+        """Where an addon signs requests in, as host:port: in scope wherever that was named."""
         self._configured = False
         self._failed_observers: set[str] = set()
 
@@ -102,7 +104,7 @@ class CoreAddon:
             return True
         # Not pretty_host: what the Host header claims does not change where the request goes.
         address = address_of(flow.request.host, flow.request.port)
-        return host_matches(address, (*self.settings.hosts, *self.layers.profile.hosts))
+        return host_matches(address, (*self.settings.hosts, *self.layers.profile.hosts, *self.signed_hosts))
 
     def _check_names(self, settings: BundleSettings) -> None:
         known = {addon.name: addon for addon in self.addons_in_order}

@@ -19,6 +19,7 @@ from codemie_core.scope import normal_host
 
 # A path still encoded after this many rounds was built to confuse someone.
 _DECODING_ROUNDS = 4
+_READ_DIFFERENTLY = re.compile(r"[%;\\]|//|/\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,10 @@ def is_loopback(host: str) -> bool:
 def _below(path: str, prefix: str) -> bool:
     """Whether `path` stays below `prefix` for a strict server and for a lenient one."""
     bare = re.split(r"[?#]", path, maxsplit=1)[0] or "/"
+    if not (_READ_DIFFERENTLY.search(bare) or _READ_DIFFERENTLY.search(prefix)):
+        # All servers read it in the same way: the usual case, and in a fraction of the time.
+        stem = prefix.removesuffix("/")
+        return bare.startswith("/") and (bare == stem or bare.startswith(f"{stem}/"))
     return bare.startswith("/") and all(
         _covers(_segments(read(prefix)), _segments(read(bare))) for read in (_dots_decoded, _fully_decoded)
     )

@@ -18,6 +18,8 @@ def refuse(flow: http.HTTPFlow, problem: Problem, headers: tuple[tuple[str, str]
         error_body(exchange.api, problem, exchange.request_id),
         [(n.encode(), v.encode()) for n, v in (*error_headers(problem, exchange.request_id), *headers)],
     )
+    if flow.request.method == "HEAD":
+        flow.response.raw_content = b""  # Its client would read a body as the next response.
 
 
 def answered_exchange(flow: http.HTTPFlow) -> Exchange:

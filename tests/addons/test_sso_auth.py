@@ -84,7 +84,6 @@ async def test_what_is_not_the_gateways_or_already_answered_is_left_alone(codemi
             asked(host="other.test"),
             asked(path="/code-assistant-api-evil"),
             asked(path="/code-assistant-api/../x"),
-            asked(mode="regular"),
         ):
             assert await signed(room, flow) == []
             assert flow.response is None
@@ -92,6 +91,17 @@ async def test_what_is_not_the_gateways_or_already_answered_is_left_alone(codemi
         flow.response = tutils.tresp()
         assert await signed(room, flow) == []
         assert flow.response.status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", "none"])
+async def test_a_browser_behind_the_proxy_is_not_signed_in(site: str, codemie_home: Path) -> None:
+    keep(codemie_home, "one")
+    async with signing() as room:
+        browsers, programs, sent_here = asked(mode="regular"), asked(mode="regular"), asked()
+        browsers.request.headers["sec-fetch-site"] = sent_here.request.headers["sec-fetch-site"] = site
+        assert await signed(room, browsers) == []
+        assert browsers.response is None
+        assert await signed(room, programs) == await signed(room, sent_here) == ["planted=one"]
 
 
 async def test_in_regular_mode_a_gateway_among_the_hosts_is_signed(codemie_home: Path) -> None:

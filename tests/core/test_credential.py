@@ -1,11 +1,15 @@
 import copy
 import dataclasses
 import pickle
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from codemie_core import credential as credentials
 from codemie_core.credential import Credential, is_loopback
 
 PLANTED = "planted-secret-0123456789"
@@ -182,3 +186,15 @@ def test_no_way_of_showing_a_credential_shows_its_value() -> None:
 )
 def test_only_this_machine_is_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@given(
+    st.lists(st.sampled_from("a b code / / .. . %2e %2f ; \\ // ? # a.b".split()), max_size=8).map("".join),
+    st.lists(st.sampled_from("a b code / . a/ ..".split()), max_size=4).map(lambda parts: "/" + "".join(parts)),
+)
+@settings(max_examples=2000, deadline=None)
+def test_paths_that_all_servers_read_alike_are_judged_as_all_others(path: str, prefix: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        quick = credentials._below(path, prefix)
+        patch.setattr(credentials, "_READ_DIFFERENTLY", re.compile(""))
+        assert credentials._below(path, prefix) is quick

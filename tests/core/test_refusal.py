@@ -1,7 +1,5 @@
 import json
 
-import pytest
-
 from codemie_core.errors import Problem
 from codemie_core.exchange import BOOK, Terminal, exchange_of
 from codemie_core.refusal import refuse
@@ -31,8 +29,16 @@ def test_headers_can_be_added() -> None:
     assert flow.response.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("method", ["CONNECT"])
-def test_a_refused_connect_is_closed_at_once_because_no_hook_follows(method: str) -> None:
-    flow = request("regular", method=method.encode())
+def test_head_gets_the_headers_alone() -> None:
+    """A body would be read as the next response on the connection."""
+    flow = request(method=b"HEAD")
+    refuse(flow, NO_KEY)
+    assert flow.response is not None
+    assert flow.response.raw_content == b""
+    assert int(flow.response.headers["content-length"]) > 0
+
+
+def test_a_refused_connect_is_closed_at_once_because_no_hook_follows() -> None:
+    flow = request("regular", method=b"CONNECT")
     refuse(flow, NO_KEY)
     assert exchange_of(flow) not in BOOK.still_open()

@@ -163,6 +163,8 @@ class ClientStream(HttpStream):
         """Send a complete response, with the hooks that any other response gets."""
         self.committed = True
         self.server_state = self.state_answering
+        if self.flow.request.method == "HEAD":
+            response.raw_content = b""  # Its client would read a body as the next response.
         response.timestamp_start = time.time()
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self.interrupted()):

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 
 from mitmproxy import http
@@ -37,8 +36,10 @@ def wire_request(request: http.Request, credentials: Sequence[Credential]) -> tu
     for credential in fitting:
         for name, secret in credential.headers.items():
             headers[name] = secret.get_secret_value()
+    # Not dataclasses.replace: mitmproxy's classes would check the type of every field anew, for ten times the price.
     wire = copy.copy(request)
-    wire.data = dataclasses.replace(request.data, headers=headers, content=None)
+    wire.data = copy.copy(request.data)
+    wire.data.headers, wire.data.content = headers, None
     return wire, [c for c in credentials if c not in fitting]
 
 

@@ -25,17 +25,25 @@ def gateway_session(profile: Profile, url: str, environ: Mapping[str, str], stor
         return None
     if profile.auth_method != "jwt":
         return store.read(url, "sso")
+    return given_session(profile, url, environ) or store.read(url, "jwt")
+
+
+def given_session(profile: Profile, url: str, environ: Mapping[str, str]) -> Session | None:
+    """The token that a JWT profile's variable or the profile itself gives, for the gateway at `url`. Asks no store.
+
+    A profile's own token is for the profile's own gateway, whatever other one somebody names.
+    """
+    if not url or profile.auth_method != "jwt":
+        return None
+    own = profile.jwt_token if same_origin(url, profile.gateway_url) else None
     for source, secret in (
         (profile.jwt_variable, environ.get(profile.jwt_variable, "")),
-        (
-            f"profile {profile.name!r}, jwtConfig.token",
-            profile.jwt_token.get_secret_value() if profile.jwt_token else "",
-        ),
+        (f"profile {profile.name!r}, jwtConfig.token", own.get_secret_value() if own else ""),
     ):
         if token := secret.strip().removeprefix("Bearer ").strip():
             _require_own_url(profile, url, source)
             return _session(url, token, source)
-    return store.read(url, "jwt")
+    return None
 
 
 def _require_own_url(profile: Profile, url: str, source: str) -> None:

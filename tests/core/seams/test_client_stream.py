@@ -263,3 +263,13 @@ def test_the_host_that_the_client_named_is_known_although_mitmproxy_replaces_it(
         book.client_says(RequestHeaders(1, asked, end_stream=True))
         assert book.exchange().asked_host == noted
         assert (book.flows[1].request.host_header == "upstream.test") is bool(noted)
+
+
+def test_an_error_of_ours_to_a_head_request_has_no_body() -> None:
+    """Else its client would read the body as the next response on the connection."""
+    with Playbook(AttemptPlan(max_attempts=1), dials=["refused"]) as book:
+        book.ask(method="HEAD", body=b"")
+        assert book.response().status_code == 502
+        assert int(book.response().headers["content-length"]) > 0
+        assert book.body() == b""
+        assert book.ended()
