@@ -57,6 +57,8 @@ class Figure:
     load: tuple[str, ...]
     warm_up: tuple[str, ...]
     promises: tuple[Promise, ...]
+    repeat: int = 1
+    """Rounds for each one asked for: the smaller the promise, the more it takes to tell it from noise."""
 
     def targets(self) -> list[Target]:
         """Those of the promises and what they are held against, each once."""
@@ -122,15 +124,16 @@ FIGURES: dict[str, Figure] = {
         load=("small", "2000", "16"),
         warm_up=("small", "320", "16"),
         promises=(Promise("CPU per small request, log on against log off", PLAIN, "cpu", 1.08, against=UNLOGGED),),
+        repeat=3,
     ),
     "log-sse": Figure(
-        # More streams than above: what is promised is smaller than the error of so short a run.
-        load=("sse", "150", "100", "20"),
+        load=("sse", "100", "100", "20"),
         warm_up=("sse", "10", "20", "20"),
         promises=(
             Promise("CPU per SSE event, log on against log off", PLAIN, "cpu", 1.03, against=UNLOGGED),
             Promise("event delay p99, log on against log off", PLAIN, "p99", against=UNLOGGED),
         ),
+        repeat=3,
     ),
     "bulk": Figure(
         load=("bulk", "100"),
@@ -153,7 +156,7 @@ def run(figure: Figure, rounds: int, progress: Callable[[str], None]) -> list[Re
     with upstream_process() as upstream, proxies(figure.targets(), upstream) as running:
         for name in names:
             measure(running[name], figure.warm_up)
-        for number in range(rounds):
+        for number in range(rounds * figure.repeat):
             shift = number % len(names)
             for name in names[shift:] + names[:shift]:
                 found = measure(running[name], figure.load)

@@ -189,8 +189,13 @@ def test_only_this_machine_is_loopback(host: str, loopback: bool) -> None:
 
 
 @given(
-    st.lists(st.sampled_from("a b code / / .. . %2e %2f ; \\ // ? # a.b".split()), max_size=8).map("".join),
-    st.lists(st.sampled_from("a b code / . a/ ..".split()), max_size=4).map(lambda parts: "/" + "".join(parts)),
+    st.lists(
+        st.sampled_from(["a", "b", "code", "/", "/", "..", ".", "%2e", "%2f", ";", "\\", "//", "?", "#", "a.b"]),
+        max_size=8,
+    ).map("".join),
+    st.lists(st.sampled_from(["a", "b", "code", "/", ".", "a/", ".."]), max_size=4).map(
+        lambda parts: "/" + "".join(parts)
+    ),
 )
 @settings(max_examples=2000, deadline=None)
 def test_paths_that_all_servers_read_alike_are_judged_as_all_others(path: str, prefix: str) -> None:
