@@ -18,7 +18,8 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   auth, keys, config, status, version
                    the commands of codemie-proxy with the same names
 
-  test [ARGS]      the whole test suite; ARGS are pytest's own
+  test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets, with apt, the programs that some
+                   tests need (a browser, a keyring, Node); without them those tests are skipped
   check            ruff and mypy
   bench [ARGS]     what the proxy costs, measured against a bare mitmdump
 
@@ -284,6 +285,42 @@ check() {
     exit "$status"
 }
 
+# program=package, Debian's names
+readonly TEST_PROGRAMS="chromium=chromium dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring
+    secret-tool=libsecret-tools node=nodejs openssl=openssl"
+
+run_tests() {
+    if [ "${1:-}" = --install ]; then
+        shift
+        if install_test_programs; then export CODEMIE_TEST_PROGRAMS=required; fi
+    fi
+    cd "$ROOT" && exec "$VENV/bin/python" -m pytest "$@"
+}
+
+missing_packages() {
+    local pair
+    for pair in $TEST_PROGRAMS; do have "${pair%%=*}" || printf '%s ' "${pair#*=}"; done
+}
+
+install_test_programs() {
+    local missing sudo=""
+    missing="$(missing_packages)"
+    [ -n "$missing" ] || return 0
+    say "getting what some tests need: $missing"
+    [ "$(id -u)" = 0 ] || sudo="sudo -n"
+    if have apt-get; then
+        # The names are words of ours; each is to be an argument.
+        # shellcheck disable=SC2086
+        { $sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq install -y --no-install-recommends $missing; } \
+            >"$VENV.log" 2>&1 </dev/null || tail -n 3 "$VENV.log" >&2
+        rm -f "$VENV.log"
+    fi
+    missing="$(missing_packages)"
+    [ -n "$missing" ] || return 0
+    say "not installed, so some tests will be skipped: $missing"
+    return 1
+}
+
 main() {
     local command="${1:-help}"
     if [ $# -gt 0 ]; then shift; fi
@@ -304,7 +341,7 @@ main() {
         start | demo | auth | keys | config | status | version) exec "$VENV/bin/codemie-proxy" "$command" "$@" ;;
         dump) bundle mitmdump "$@" ;;
         web) bundle mitmweb --no-web-open-browser --set store_streamed_bodies=true --set codemie_kept_flows=500 "$@" ;;
-        test) cd "$ROOT" && exec "$VENV/bin/python" -m pytest "$@" ;;
+        test) run_tests "$@" ;;
         bench) cd "$ROOT/tests" && exec "$VENV/bin/python" -m bench.run "$@" ;;
         check) check ;;
     esac

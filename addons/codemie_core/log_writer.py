@@ -20,7 +20,7 @@ from codemie_core.log_record import Record, Said
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 0.1
+PAUSE = 0.2
 """Seconds in which records gather: one wake-up for all of them."""
 BATCH = 512
 """Records per write, as long as they are small. Each write hands the interpreter to the event loop and back, which

@@ -12,11 +12,12 @@ from codemie_core.demo.script import Step
 from codemie_core.places import Places
 from codemie_core.sso.callback import CallbackServer
 from codemie_core.sso.store import CredentialStore
-from support.chromium import CHROMIUM, browser_script, browsing
+from support.chromium import browser_script, browsing
 from support.cli import environ, run
 from support.codemie_backend import EMAIL, CodemieBackend
+from support.programs import needs_chromium
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 EVIL = """<!doctype html><title>A page of somebody else</title>
 <img src="{callback}"><iframe src="{callback}"></iframe><script src="{callback}"></script>

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ import pytest
 from codemie_core import __version__
 from support.access import Door, ask, door, other_address, until
 from support.clients import Answer
+from support.programs import CHROMIUM, needs_chromium
 from support.proxy import ADDONS
 from support.raw_client import raw_client
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 ELSEWHERE = other_address() or ""
 elsewhere = pytest.mark.skipif(not ELSEWHERE, reason="this machine has no address but loopback")
 
@@ -158,7 +157,7 @@ def page(port: int) -> Iterator[tuple[int, list[str], threading.Event]]:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not BROWSER, reason="there is no chromium")
+@needs_chromium
 @pytest.mark.parametrize("site", ["evil.example", "rebound.example"], ids=["cross-site", "rebinding"])
 def test_a_page_in_a_real_browser_gets_nothing_and_the_upstream_sees_nothing(
     gate: Door, tmp_path: Path, site: str
@@ -169,7 +168,7 @@ def test_a_page_in_a_real_browser_gets_nothing_and_the_upstream_sees_nothing(
         rules = f"MAP evil.example 127.0.0.1, MAP rebound.example:80 127.0.0.1:{gate.proxy.port}"
         url = f"http://evil.example:{port}/" if site == "evil.example" else "http://rebound.example/v1/models"
         command = [
-            BROWSER,
+            CHROMIUM or "chromium",
             "--headless=new",
             "--no-sandbox",
             "--disable-gpu",

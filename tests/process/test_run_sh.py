@@ -302,3 +302,27 @@ def test_signals_reach_the_proxy_because_run_sh_becomes_it(
     assert int(process.stdout.readline()) == process.pid
     process.terminate()
     assert process.wait(timeout=10) == -signal.SIGTERM
+
+
+PROGRAMS = ("chromium", "dbus-run-session", "gnome-keyring-daemon", "secret-tool", "node", "openssl")
+
+
+def test_the_programs_some_tests_need_are_installed_when_asked_and_required_from_then_on(checkout: Checkout) -> None:
+    checkout.add_python(text=INTERPRETER.replace("'<%s>' python", '"<%s>" "${CODEMIE_TEST_PROGRAMS:-optional}"'))
+    install = "; ".join(f"cp $(command -v id) {checkout.bin}/{name}" for name in PROGRAMS)
+    write_script(checkout.bin / "id", "#!/usr/bin/env bash\necho 0\n")
+    write_script(checkout.bin / "apt-get", f"#!/usr/bin/env bash\ncase $* in *install*) {install} ;; esac\n")
+    assert checkout.run("test", "-q")[1] == "<optional><-m><pytest><-q>"
+    status, out, err = checkout.run("test", "--install", "-q")
+    assert (status, out) == (0, "<required><-m><pytest><-q>")
+    assert "chromium dbus gnome-keyring libsecret-tools nodejs openssl" in err
+
+
+def test_programs_that_cannot_be_installed_are_named_and_their_tests_stay_optional(checkout: Checkout) -> None:
+    checkout.add_python(text=INTERPRETER.replace("'<%s>' python", '"<%s>" "${CODEMIE_TEST_PROGRAMS:-optional}"'))
+    write_script(checkout.bin / "id", "#!/usr/bin/env bash\necho 0\n")
+    write_script(checkout.bin / "apt-get", "#!/usr/bin/env bash\necho no network >&2; exit 100\n")
+    status, out, err = checkout.run("test", "--install")
+    assert (status, out) == (0, "<optional><-m><pytest>")
+    assert "no network" in err
+    assert "not installed, so some tests will be skipped: chromium" in err

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import absent
+
 PROGRAMS = ("dbus-run-session", "gnome-keyring-daemon", "secret-tool")
 ADDONS = Path(__file__).parents[2] / "addons"
 
@@ -25,7 +27,7 @@ def require() -> None:
     """Skip, naming what is missing."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
-        pytest.skip(f"a real keyring needs {', '.join(missing)} (packages dbus, gnome-keyring, libsecret-tools)")
+        absent(f"a real keyring needs {', '.join(missing)} (packages dbus, gnome-keyring, libsecret-tools)")
     pytest.importorskip("secretstorage", reason="the extra 'keyring' is not installed")
 
 

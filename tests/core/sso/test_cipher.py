@@ -24,6 +24,7 @@ from codemie_core.sso.cipher import (
     node_platform,
     origin_key_name,
 )
+from support.programs import absent
 
 DEVBOX = Machine("devbox", "linux", "x64")
 KEY = "2761b5eaf31df37f7ae98b348608b60a0106660fa479055dc0fae20ad46bd683"
@@ -59,14 +60,14 @@ if (what === 'decrypt') {
 
 def node(what: str, text: str) -> str:
     if NODE is None:
-        pytest.skip("node is not installed: CodeMie's own language cannot answer")
+        absent("node is not installed: CodeMie's own language cannot answer")
     command = [NODE, "-e", NODE_PROGRAM, what, KEY]
     return subprocess.run(command, input=text.encode(), capture_output=True, check=True, timeout=30).stdout.decode()
 
 
 def openssl_cbc(*options: str, data: bytes) -> bytes:
     if OPENSSL is None:
-        pytest.skip("openssl is not installed: nobody else can write the older cipher")
+        absent("openssl is not installed: nobody else can write the older cipher")
     command = [OPENSSL, "enc", "-aes-256-cbc", "-K", KEY, *options]
     return subprocess.run(command, input=data, capture_output=True, check=True, timeout=30).stdout
 
@@ -209,7 +210,7 @@ def test_this_machine_has_the_names_node_gives_it() -> None:
     here = Machine.here()
     assert here.hostname == socket.gethostname()
     if NODE is None:
-        pytest.skip("node is not installed: nobody to compare with")
+        absent("node is not installed: nobody to compare with")
     asked = "const os = require('os'); process.stdout.write([os.hostname(), os.platform(), os.arch()].join())"
     answer = subprocess.run([NODE, "-e", asked], capture_output=True, check=True, timeout=30).stdout.decode()
     assert answer == f"{here.hostname},{here.platform},{here.arch}"
