@@ -18,8 +18,7 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   auth, keys, config, status, version
                    the commands of codemie-proxy with the same names
 
-  test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets, with apt, the programs that some
-                   tests need (a browser, a keyring, Node); without them those tests are skipped
+  test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets what some tests need, with apt
   check            ruff and mypy
   bench [ARGS]     what the proxy costs, measured against a bare mitmdump
 
@@ -285,9 +284,9 @@ check() {
     exit "$status"
 }
 
-# program=package, Debian's names
-readonly TEST_PROGRAMS="chromium=chromium dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring
-    secret-tool=libsecret-tools node=nodejs openssl=openssl"
+# program=package, Debian's names. Tests of one that is absent are skipped.
+TEST_PROGRAMS="chromium=chromium dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring secret-tool=libsecret-tools"
+readonly TEST_PROGRAMS="$TEST_PROGRAMS node=nodejs openssl=openssl"
 
 run_tests() {
     if [ "${1:-}" = --install ]; then
@@ -304,19 +303,14 @@ missing_packages() {
 
 install_test_programs() {
     local missing sudo=""
-    missing="$(missing_packages)"
-    [ -n "$missing" ] || return 0
+    missing="$(missing_packages)" && [ -n "$missing" ] || return 0
     say "getting what some tests need: $missing"
     [ "$(id -u)" = 0 ] || sudo="sudo -n"
-    if have apt-get; then
-        # The names are words of ours; each is to be an argument.
-        # shellcheck disable=SC2086
-        { $sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq install -y --no-install-recommends $missing; } \
-            >"$VENV.log" 2>&1 </dev/null || tail -n 3 "$VENV.log" >&2
-        rm -f "$VENV.log"
-    fi
-    missing="$(missing_packages)"
-    [ -n "$missing" ] || return 0
+    # shellcheck disable=SC2086 # the names are words of ours; each is to be an argument
+    { $sudo apt-get -qq update && $sudo apt-get -qq install -y --no-install-recommends $missing; } \
+        >"$VENV.log" 2>&1 </dev/null || tail -n 3 "$VENV.log" >&2
+    rm -f "$VENV.log"
+    missing="$(missing_packages)" && [ -n "$missing" ] || return 0
     say "not installed, so some tests will be skipped: $missing"
     return 1
 }

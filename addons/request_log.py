@@ -13,18 +13,18 @@ from typing import Annotated, Literal
 from mitmproxy import http
 from pydantic import Field
 
-from codemie_core import log_writer
 from codemie_core.addon import Addon, AddonSettings
-from codemie_core.body_sample import BodySample, sample_for
 from codemie_core.core_addon import core_of
 from codemie_core.durations import Size
 from codemie_core.exchange import BOOK, Exchange, exchange_of
-from codemie_core.log_file import LogFile
-from codemie_core.log_line import OMITTED, LineFormat, is_session_sync
-from codemie_core.log_problem import problem_level
-from codemie_core.log_record import Answered, Asked, Encoded, Ended, Fields, Flowing
-from codemie_core.log_tap import LogTap
-from codemie_core.log_writer import LogWriter
+from codemie_core.logs import log_writer
+from codemie_core.logs.body_sample import BodySample, sample_for
+from codemie_core.logs.log_file import LogFile
+from codemie_core.logs.log_line import OMITTED, LineFormat, is_session_sync
+from codemie_core.logs.log_problem import problem_level
+from codemie_core.logs.log_record import Answered, Asked, Encoded, Ended, Fields, Flowing
+from codemie_core.logs.log_tap import LogTap
+from codemie_core.logs.log_writer import LogWriter
 from codemie_core.model_name import asked_model
 from codemie_core.options import FromEnv
 
@@ -62,7 +62,7 @@ class RequestLog(Addon, priority=50):
         max_queue: int = Field(
             10_000, ge=100, description="Records that may wait to be written; more are dropped and counted."
         )
-        console: Annotated[bool, FromEnv("CODEMIE_DEBUG")] = Field(
+        console: Annotated[bool, FromEnv("CODEMIE_DEBUG", frozenset({"1", "true"}))] = Field(
             False, description="Show the log on the terminal as well."
         )
 

@@ -38,6 +38,12 @@ class FromEnv:
     """Marks a field that also answers to this variable, a name CodeMie's own tools use."""
 
     variable: str
+    on: frozenset[str] = frozenset()
+    """For a switch: the words that turn it on. Those tools take every other word for off, and so do we."""
+
+    def read(self, text: str) -> str:
+        """What the variable says, in our words."""
+        return str(text.strip().lower() in self.on) if self.on else text
 
 
 @dataclass(frozen=True)
@@ -153,9 +159,13 @@ class Setting:
 
     def _sources(self, layers: Layers) -> Iterator[Source]:
         """Who says something about this setting, the strongest first."""
-        for variable in self.variables:
-            if variable in layers.environ:
-                yield Source(f"environment: {variable}", variable, layers.environ[variable])
+        own = self.option.upper()
+        if own in layers.environ:
+            yield Source(f"environment: {own}", own, layers.environ[own])
+        for mark in self.info.metadata:
+            if isinstance(mark, FromEnv) and mark.variable in layers.environ:
+                said = mark.read(layers.environ[mark.variable])
+                yield Source(f"environment: {mark.variable}", mark.variable, said)
         section = layers.file.get(self.section, {}) if self.section else layers.file
         if isinstance(section, Mapping) and self.name in section:
             yield Source(layers.file_name, f"{layers.file_name}: {self.key}", section[self.name])

@@ -15,11 +15,12 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons, tutils
 
-from codemie_core import log_writer, refusal
+from codemie_core import refusal
 from codemie_core.addon import State
 from codemie_core.errors import Problem
 from codemie_core.exchange import exchange_of
-from codemie_core.log_file import DAY
+from codemie_core.logs import log_writer
+from codemie_core.logs.log_file import DAY
 from request_log import RequestLog
 from support import core_room, logged
 from support.core_room import Room, request

@@ -241,3 +241,23 @@ def test_a_kind_that_no_option_can_hold_is_refused() -> None:
     setting: Setting = settings_of("x", Wrong)[0]
     with pytest.raises(TypeError, match="codemie_x_share: mitmproxy options cannot hold"):
         _ = setting.typespec
+
+
+class Switched(AddonSettings):
+    """A switch that answers to a variable of other tools."""
+
+    console: Annotated[bool, FromEnv("SAMPLE_DEBUG", frozenset({"1", "true"}))] = False
+
+
+@pytest.mark.parametrize("text, on", [("1", True), ("TRUE ", True), ("0", False), ("yes", False), ("proxy,*", False)])
+def test_a_switch_of_other_tools_is_read_as_they_read_it(text: str, on: bool) -> None:
+    source = layers({"SAMPLE_DEBUG": text})
+    [setting] = settings_of(SECTION, Switched)
+    assert setting.resolve(source).value is on
+    assert source.problems == []
+
+
+def test_our_own_name_of_a_switch_stands_above_that_of_other_tools() -> None:
+    [setting] = settings_of(SECTION, Switched)
+    found = setting.resolve(layers({"SAMPLE_DEBUG": "1", "CODEMIE_SAMPLE_ADDON_CONSOLE": "no"}))
+    assert (found.value, found.source) == (False, "environment: CODEMIE_SAMPLE_ADDON_CONSOLE")

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from codemie_core.exchange import Terminal
-from codemie_core.log_problem import problem, problem_level
+from codemie_core.logs.log_problem import problem, problem_level
 from codemie_core.policy import Failure, Reason
 from support import logged
 

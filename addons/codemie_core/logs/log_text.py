@@ -6,7 +6,7 @@ import json
 import re
 from functools import lru_cache
 
-from codemie_core.log_record import Fields
+from codemie_core.logs.log_record import Fields
 from codemie_core.redact import redact_text, redact_url
 
 LONGEST_TEXT = 2000

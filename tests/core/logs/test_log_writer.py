@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from codemie_core import log_writer
-from codemie_core.body_sample import BodySample
-from codemie_core.log_file import DAY, LogFile
-from codemie_core.log_line import LineFormat
-from codemie_core.log_record import Asked, Record, Said
-from codemie_core.log_writer import BATCH, LogWriter
+from codemie_core.logs import log_writer
+from codemie_core.logs.body_sample import BodySample
+from codemie_core.logs.log_file import DAY, LogFile
+from codemie_core.logs.log_line import LineFormat
+from codemie_core.logs.log_record import Asked, Record, Said
+from codemie_core.logs.log_writer import BATCH, LogWriter
 from codemie_core.places import Places
 from support import logged
 

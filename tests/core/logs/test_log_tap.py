@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from codemie_core.log_record import Said
-from codemie_core.log_tap import LONGEST_MESSAGE, LogTap
+from codemie_core.logs.log_record import Said
+from codemie_core.logs.log_tap import LONGEST_MESSAGE, LogTap
 
 
 @pytest.fixture
@@ -28,6 +28,13 @@ def test_warnings_and_errors_are_taken(said: list[Said]) -> None:
         (name, logging.WARNING, f"{name} went wrong")
         for name in ("mitmproxy.proxy.server", "codemie_core.core_addon", "__mitmproxy_script__.request_log")
     ]
+
+
+def test_of_what_is_well_only_the_bundles_word_is_taken(said: list[Said], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logging.getLogger("mitmproxy.proxy.server").info("client connect")
+    logging.getLogger("codemie_core.core_addon").info("the proxy is running")
+    assert [(record.level, record.text) for record in said] == [(logging.INFO, "the proxy is running")]
 
 
 def test_what_the_log_says_about_itself_goes_in_no_circle(said: list[Said]) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from codemie_core.errors import SettingsError
-from codemie_core.log_file import DAY, LogFile
-from codemie_core.log_record import Record, Said
+from codemie_core.logs.log_file import DAY, LogFile
+from codemie_core.logs.log_record import Record, Said
 
 logger = logging.getLogger(__name__)
 

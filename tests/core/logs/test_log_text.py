@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from codemie_core import log_text
+from codemie_core.logs import log_text
 
 KEY = "sk-ant-planted0123456789"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from codemie_core import body_sample
-from codemie_core.body_sample import CONTEXT, BodySample, EventSample, sample_for, shown_encoded
+from codemie_core.logs import body_sample
+from codemie_core.logs.body_sample import CONTEXT, BodySample, EventSample, sample_for, shown_encoded
 
 LIMIT = 64
 KEPT = LIMIT + CONTEXT

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from codemie_core.errors import SettingsError
-from codemie_core.log_file import DAY, LogFile, name_of
+from codemie_core.logs.log_file import DAY, LogFile, name_of
 from codemie_core.places import Places
 from support.proxy import ADDONS
 
@@ -140,7 +140,7 @@ def test_after_a_record_that_went_in_by_half_the_next_begins_on_its_own_line(fil
 APPENDER = """
 import sys
 from pathlib import Path
-from codemie_core.log_file import LogFile
+from codemie_core.logs.log_file import LogFile
 from codemie_core.places import Places
 file = LogFile(Places(Path(sys.argv[1])), 5)
 for number in range(2000):

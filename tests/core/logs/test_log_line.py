@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from codemie_core import log_line
-from codemie_core.body_sample import BodySample
 from codemie_core.exchange import Terminal
-from codemie_core.log_line import LineFormat, is_session_sync
-from codemie_core.log_record import Answered, Asked, Encoded, Ended, Flowing, Record, Said
+from codemie_core.logs import log_line
+from codemie_core.logs.body_sample import BodySample
+from codemie_core.logs.log_line import LineFormat, is_session_sync
+from codemie_core.logs.log_record import Answered, Asked, Encoded, Ended, Flowing, Record, Said
 from codemie_core.policy import Failure, Reason
 from support import logged
 

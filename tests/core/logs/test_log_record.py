@@ -3,7 +3,7 @@
 from pydantic import SecretStr
 
 from codemie_core.credential import Credential
-from codemie_core.log_record import Answered, Asked, Ended, Flowing
+from codemie_core.logs.log_record import Answered, Asked, Ended, Flowing
 from support import logged
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from codemie_core.body_sample import BodySample
+from codemie_core.logs.body_sample import BodySample
 
 if TYPE_CHECKING:
     from codemie_core.exchange import Exchange

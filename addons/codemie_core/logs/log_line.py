@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from codemie_core.agents import session_uuid
-from codemie_core.body_sample import BodySample, shown_encoded
-from codemie_core.log_problem import problem, problem_level
-from codemie_core.log_record import Answered, Asked, Encoded, Ended, Flowing, Record, Said
-from codemie_core.log_text import bare, free, pair, shown, shown_url, strings
+from codemie_core.logs.body_sample import BodySample, shown_encoded
+from codemie_core.logs.log_problem import problem, problem_level
+from codemie_core.logs.log_record import Answered, Asked, Encoded, Ended, Flowing, Record, Said
+from codemie_core.logs.log_text import bare, free, pair, shown, shown_url, strings
 
 if TYPE_CHECKING:
     from codemie_core.exchange import Exchange

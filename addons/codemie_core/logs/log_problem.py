@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from codemie_core.log_text import free, pair, shown, shown_url
+from codemie_core.logs.log_text import free, pair, shown, shown_url
 from codemie_core.policy import Reason
 
 if TYPE_CHECKING:

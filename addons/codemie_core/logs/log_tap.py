@@ -1,20 +1,23 @@
-"""What the proxy itself warns about, on its way into the log."""
+"""What the proxy itself says, on its way into the log."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-from codemie_core.log_record import Said
+from codemie_core.logs.log_record import Said
 
 LONGEST_MESSAGE = 16 * 1024
 
 
 class LogTap(logging.Handler):
-    """Turns warnings and errors of Python's logging into records. Does nothing else in the thread that logs."""
+    """Turns records of Python's logging into ours. Does nothing else in the thread that logs.
+
+    Of mitmproxy and the libraries it takes warnings and errors, of the bundle also that it runs.
+    """
 
     def __init__(self, put: Callable[[Said], None], but_not: frozenset[str]) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self._put = put
         self._but_not = but_not
 
@@ -28,7 +31,8 @@ class LogTap(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take it, unless it comes from the log itself."""
-        if record.name in self._but_not:
+        chatter = record.levelno < logging.WARNING and not record.name.startswith("codemie_core.")
+        if chatter or record.name in self._but_not:
             return
         try:
             text = record.getMessage()
