@@ -146,7 +146,7 @@ class CoreAddon:
             logger.info("codemie-proxy %s is running with %s", __version__, ", ".join(self._active()) or "no addon")
 
     def _active(self) -> list[str]:
-        return [addon.name for addon in self.addons_in_order if addon.status.enabled]
+        return [addon.name for addon in self.addons_in_order if addon.status.at_work]
 
     def listening(self) -> list[tuple[str, int]]:
         """The addresses this proxy listens on."""

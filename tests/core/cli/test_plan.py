@@ -14,6 +14,15 @@ def write_profile(home: Path, **values: str) -> None:
     (home / "codemie-cli.config.json").write_text(json.dumps(values))
 
 
+def write_two_profiles(home: Path) -> None:
+    """Named one and two, of which one is active."""
+    profiles = {name: {"name": name, "baseUrl": f"https://{name}.example"} for name in ("one", "two")}
+    home.mkdir()
+    (home / "codemie-cli.config.json").write_text(
+        json.dumps({"version": 2, "activeProfile": "one", "profiles": profiles})
+    )
+
+
 @pytest.mark.parametrize(
     "target, expected",
     [
@@ -88,14 +97,7 @@ def test_without_a_target_the_profile_says_where_to(codemie_home: Path) -> None:
 
 
 def test_a_profile_named_after_the_dashes_counts(codemie_home: Path) -> None:
-    profiles = {
-        "one": {"name": "one", "baseUrl": "https://one.example"},
-        "two": {"name": "two", "baseUrl": "https://two.example"},
-    }
-    codemie_home.mkdir()
-    (codemie_home / "codemie-cli.config.json").write_text(
-        json.dumps({"version": 2, "activeProfile": "one", "profiles": profiles})
-    )
+    write_two_profiles(codemie_home)
     env = {"CODEMIE_HOME": str(codemie_home)}
     assert plan.make(None, False, [], env).mode == "reverse:https://one.example:443"
     assert plan.make(None, False, ["--set", "codemie_profile=two"], env).mode == "reverse:https://two.example:443"
@@ -116,14 +118,7 @@ def test_a_folders_own_file_that_says_where_to_is_named(
 
 
 def test_a_profile_picked_by_name_says_where_to_and_is_passed_on(codemie_home: Path) -> None:
-    profiles = {
-        "one": {"name": "one", "baseUrl": "https://one.example"},
-        "two": {"name": "two", "baseUrl": "https://two.example"},
-    }
-    codemie_home.mkdir()
-    (codemie_home / "codemie-cli.config.json").write_text(
-        json.dumps({"version": 2, "activeProfile": "one", "profiles": profiles})
-    )
+    write_two_profiles(codemie_home)
     env = {"CODEMIE_HOME": str(codemie_home)}
     found = plan.make(None, False, [], env, "two")
     assert found.mode == "reverse:https://two.example:443"
