@@ -17,6 +17,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from pydantic import Field
 
 from codemie_core import __version__, loading
+from codemie_core.access.browser_guard import is_ours
 from codemie_core.addon import Addon, AddonSettings, State, note
 from codemie_core.core_addon import CoreAddon, core_of
 from codemie_core.exchange import BOOK, RUN_ID, exchange_of
@@ -87,8 +88,10 @@ class LocalEndpoints(Addon, priority=5):
         addons = addon_states(core)
         troubled = any(addon["state"] in (State.FAILED, State.DEGRADED) for addon in addons)
         status = "degraded" if troubled else "ok"
-        if not is_local(flow.client_conn.peername[0]):
-            # Nobody asked it for a key yet.
+        asked_host, entrance = exchange_of(flow).asked_host, flow.client_conn.sockname[0]
+        by_name = not asked_host or is_ours(asked_host, entrance, ())
+        if not (by_name and is_local(flow.client_conn.peername[0])):
+            # Nobody asked it for a key yet, or whether it is a web page that gave its own name this address.
             return {"status": status, "version": __version__}
         return {
             # The first three as CodeMie's own proxy says them.

@@ -9,11 +9,12 @@ it does, the agent gets the same error, unless somebody has signed in meanwhile:
 import asyncio
 import dataclasses
 import logging
+import re
 import shlex
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from mitmproxy import ctx, http
+from mitmproxy import ctx, exceptions, http
 from mitmproxy.proxy.mode_specs import ReverseMode
 from pydantic import Field, field_validator
 
@@ -44,6 +45,9 @@ AGENT_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "
 AT_WORK = ("request", "upstream_response", "upstream_failed", "responseheaders")
 CA_FILE_OPTION = "codemie_upstream_attempts_ca_file"
 EXPIRED = "session_expired"
+NOT_HERE = Problem(
+    400, "sign_in_elsewhere", "Nobody signs in through this proxy. Its operator runs: codemie-proxy auth login"
+)
 UNSIGNABLE = Problem(
     502, "cannot_sign_in", "This request cannot be signed in: it is replayed, or upstream_attempts is not at work."
 )
@@ -80,6 +84,14 @@ class SsoAuth(Addon, priority=10, fail="closed"):
         self._keeper: Keeper
         self._signed: tuple[Session, Credential] | None = None
         self._fix = ""
+
+    def configure(self, updated: set[str]) -> None:
+        """Refuse what would print the session."""
+        if "proxy_debug" in updated and ctx.options.proxy_debug and self.settings.url:
+            raise exceptions.OptionsError(
+                "proxy_debug prints whatever goes over the wire, the session too: leave it unset, or sign nobody in "
+                "(codemie_disabled=sso_auth)"
+            )
 
     def settled(self) -> None:
         """Find out where the session comes from, before anybody asks for it."""
@@ -134,6 +146,8 @@ class SsoAuth(Addon, priority=10, fail="closed"):
             return  # A browser behind the proxy: it has a session of its own, and its pages may be anybody's.
         if exchange.plan is None:
             refuse(flow, UNSIGNABLE)
+        elif signs_in(request.path):
+            refuse(flow, NOT_HERE)
         elif (session := self._keeper.at_hand() or await self._keeper.current()) is None:
             refuse(flow, self._problem())
         else:
@@ -202,6 +216,12 @@ class SsoAuth(Addon, priority=10, fail="closed"):
         async with client:
             verdict, _ = await Backend(api_base(url), client).check(dataclasses.replace(session, api_url=url))
         return verdict
+
+
+def signs_in(path: str) -> bool:
+    """Is it CodeMie's login? With a session in place that hands the session over, to whatever port is asked for."""
+    bare = re.split(r"[?#]", path, maxsplit=1)[0]
+    return "/auth/login" in re.sub(r"[/\\]+", "/", unquote(unquote(bare))).lower()
 
 
 def plain(url: str) -> str:

@@ -19,6 +19,8 @@ from codemie_core.scope import normal_host
 
 # A path still encoded after this many rounds was built to confuse someone.
 _DECODING_ROUNDS = 4
+# Clients that speak HTTP/2 can send these, and the upstream's request line would end where we do not think it does.
+_NO_PART_OF_A_PATH = re.compile(r"[^!-~]")
 _READ_DIFFERENTLY = re.compile(r"[%;\\]|//|/\.")
 
 
@@ -88,6 +90,8 @@ def is_loopback(host: str) -> bool:
 def _below(path: str, prefix: str) -> bool:
     """Whether `path` stays below `prefix` for a strict server and for a lenient one."""
     bare = re.split(r"[?#]", path, maxsplit=1)[0] or "/"
+    if _NO_PART_OF_A_PATH.search(bare):
+        return False
     if not (_READ_DIFFERENTLY.search(bare) or _READ_DIFFERENTLY.search(prefix)):
         # All servers read it in the same way: the usual case, and in a fraction of the time.
         stem = prefix.removesuffix("/")

@@ -16,7 +16,7 @@ from mitmproxy.test import taddons, tflow, tutils
 
 from codemie_core import __version__, loading
 from codemie_core.addon import Addon
-from codemie_core.exchange import RUN_ID
+from codemie_core.exchange import RUN_ID, exchange_of
 from local_endpoints import LocalEndpoints
 from upstream_attempts import UpstreamAttempts
 
@@ -129,6 +129,16 @@ async def test_a_client_on_another_machine_learns_how_the_proxy_is_and_nothing_e
     assert response is not None
     assert response.content is not None
     assert json.loads(response.content) == {"status": "ok", "version": __version__}
+
+
+@pytest.mark.parametrize("host, all_of_it", [("evil.test:8080", False), ("localhost:8080", True), ("", True)])
+async def test_a_web_page_that_gave_its_name_this_address_learns_no_more(host: str, all_of_it: bool) -> None:
+    async with running(LocalEndpoints()) as tctx:
+        flow = request("/health")
+        exchange_of(flow).asked_host = host
+        response = await answer(tctx, flow)
+    assert response is not None
+    assert ("mode" in json.loads(response.content or b"")) is all_of_it
 
 
 async def test_uptime_counts_from_the_start() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,16 @@ async def answered(room: Room, flow: http.HTTPFlow, status: int, **headers: str)
         await room.fire("upstream_failed", flow, attempt)
     flow.response = None
     return attempt.decision
+
+
+@pytest.mark.parametrize("url", [URL, ""])
+async def test_mitmproxys_own_wire_log_is_refused_where_a_session_would_be_in_it(codemie_home: Path, url: str) -> None:
+    async with signing(codemie_sso_auth_url=url) as room:
+        options = room.tctx.options
+        options.add_option("proxy_debug", bool, False, "")
+        with pytest.raises(exceptions.OptionsError, match="proxy_debug prints") if url else nullcontext():
+            options.update(proxy_debug=True)
+        assert options.proxy_debug is not bool(url)
 
 
 async def test_a_request_to_the_gateway_gets_the_session_beside_the_flow(codemie_home: Path) -> None:
@@ -307,3 +317,17 @@ async def test_cookies_of_the_gateway_are_dropped_and_those_of_others_pass(codem
             flow.response = tutils.tresp(headers=http.Headers([(b"set-cookie", b"a=1"), (b"Set-Cookie", b"b=2")]))
             await room.fire("responseheaders", flow)
             assert flow.response.headers.get_all("set-cookie") == kept
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/auth/login/4242", "/v1/%61uth/login/1", "/v1//auth%2Flogin/1?x=y", "/V1/Auth/Login/1"]
+)
+async def test_nobody_signs_in_through_the_proxy(path: str, codemie_home: Path) -> None:
+    """CodeMie would hand the operator's session to the port that is asked for."""
+    keep(codemie_home, "one")
+    async with signing() as room:
+        flow = asked(f"/code-assistant-api{path}")
+        assert await signed(room, flow) == []
+        assert flow.response is not None
+        assert flow.response.status_code == 400
+        assert await signed(room, asked("/code-assistant-api/v1/author?to=/auth/login")) == ["planted=one"]

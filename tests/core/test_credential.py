@@ -90,6 +90,12 @@ def test_a_credential_fits_its_own_origin_alone(scheme: str, host: str, port: in
         ("/%61", False),
         ("/a/%2525252525252e", False),
         ("/a/../a/b", True),
+        ("/a/.. /b", False),
+        ("/a/.\t./b", False),
+        ("/a/b HTTP/1.1", False),
+        ("/a/\x01", False),
+        ("/a/\uff0e\uff0e/b", False),
+        ("/a/b?q=\xe4 HTTP", True),
     ],
 )
 @pytest.mark.parametrize("prefix", ["/a", "/a/"])

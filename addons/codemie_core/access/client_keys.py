@@ -18,7 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
@@ -39,6 +48,14 @@ class ClientKey(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", repr=False)]
     created_at: AwareDatetime
     revoked_at: AwareDatetime | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _can_be_shown(cls, name: str) -> str:
+        # It goes to terminals and into the log.
+        if not name.isprintable():
+            raise ValueError("a name holds characters that cannot be printed")
+        return name
 
     @property
     def active(self) -> bool:

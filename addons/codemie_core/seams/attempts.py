@@ -160,10 +160,10 @@ class AttemptStream(Delivery):
         self.attempt.reused_connection = opened < time.time() - elapsed / 1000
         yield from self._send(connection)
 
-    def _send(self, connection: Connection) -> layer.CommandGenerator[None]:
+    def _send(self, connection: Server) -> layer.CommandGenerator[None]:
         request = self.flow.request
         assert self.exchange is not None
-        wire, held_back = wire_request(request, self.exchange.credentials)
+        wire, held_back = wire_request(request, self.exchange.credentials, connection)
         self.exchange.held_back += len(held_back)
         content, trailers, number = request.raw_content, request.trailers, self.upstream_id
         self.sent_on = connection
@@ -196,7 +196,8 @@ class AttemptStream(Delivery):
             if self.context.options.validate_inbound_headers:
                 validate_headers(response)
         except ValueError as problem:
-            yield from self.failed(Failure(Reason.BAD_HEAD, str(problem)))
+            # After the colon mitmproxy quotes the head.
+            yield from self.failed(Failure(Reason.BAD_HEAD, str(problem).partition(":")[0]))
             return
         yield from upstream_response(self.flow, self.attempt)
         if (yield from self.interrupted()):

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from codemie_core.credential import is_loopback
+from codemie_core.decoding import stream_decoder
 from codemie_core.errors import SettingsError
 from codemie_core.profile import GATEWAY_PATH
 from codemie_core.sso.session import Session
@@ -110,10 +111,14 @@ class Backend:
             asyncio.timeout(self._timeout),
             self._client.stream("GET", f"{self._api_url}{path}", headers=headers) as answer,
         ):
+            # Not httpx's own decoder: of a few bytes it makes as many as the other side likes.
+            decoder = stream_decoder(answer.headers.get("content-encoding", ""), _LONGEST_ANSWER)
+            if decoder is None:
+                raise httpx.DecodingError("unknown content coding")
             body = b""
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > _LONGEST_ANSWER:
+            async for chunk in answer.aiter_raw():
+                body += decoder.feed(chunk)
+                if decoder.exhausted or decoder.failed:
                     break
             content_type = answer.headers.get("content-type", "").lower()
             return answer.status_code, content_type, body.decode("utf-8", "replace")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -163,7 +163,8 @@ class SignIn:
             if session.expires_at is None:
                 session = replace(session, expires_at=self._now() + UNDATED_SECONDS)
         stored = self._store.write(self.url, session)
-        (self._places.home / AUTH_STATUS).unlink(missing_ok=True)
+        with suppress(OSError):  # Theirs; the sign-in is good without it.
+            (self._places.home / AUTH_STATUS).unlink(missing_ok=True)
         return SignedIn(session, who or session.who, verdict is Verdict.VALID, str(stored))
 
 

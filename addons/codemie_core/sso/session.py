@@ -23,6 +23,8 @@ ACCESS_COOKIE = "codemie_access_token"
 _LONGEST = 64 * 1024
 # 1e11 milliseconds after the epoch is 1973, 1e11 seconds the year 5138.
 _FIRST_MILLISECONDS = 1e11
+# The last second that calendars have.
+_LAST_SECOND = 253_402_300_799
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Wider than RFC 6265 by the quote and the backslash, which servers do send; nothing here ends a header or a cookie.
 _VALUE = re.compile(r"[!-+\--:<-~]*")
@@ -58,7 +60,8 @@ class Session:
         if self.token is not None:
             _check(self.token, "token")
         object.__setattr__(self, "cookies", MappingProxyType(dict(self.cookies)))
-        known = [time for time in (self.expires_at, _number(self._claims().get("exp"))) if time is not None]
+        claimed = _number(self._claims().get("exp"))
+        known = [time for time in map(_moment, (self.expires_at, claimed)) if time is not None]
         object.__setattr__(self, "expires_at", min(known, default=None))
 
     @property
@@ -156,13 +159,20 @@ def _secrets(cookies: Any) -> dict[str, SecretStr]:
 
 
 def _stored_time(value: Any) -> float | None:
-    """Seconds of CodeMie's milliseconds; what some tools write as seconds is taken as such."""
     if value is None:
         return None
     number = _number(value)
     if number is None:
         raise ValueError("expiresAt must be a number of milliseconds")
-    return number / 1000 if number >= _FIRST_MILLISECONDS else number
+    return number
+
+
+def _moment(number: float | None) -> float | None:
+    """Seconds, of milliseconds too: tools mix them up. What no calendar has says nothing, and would win for ever."""
+    if number is None:
+        return None
+    seconds = number / 1000 if number >= _FIRST_MILLISECONDS else number
+    return seconds if seconds <= _LAST_SECOND else None
 
 
 def _number(value: Any) -> float | None:

@@ -150,6 +150,7 @@ ENTRY = {"id": "abcdefgh", "name": "ann", "sha256": "0" * 64, "created_at": "202
         json.dumps({"version": 1, "keys": [ENTRY | {"sha256": "planted-hash"}]}),
         json.dumps({"version": 1, "keys": [ENTRY | {"expires_at": "2030-01-01T00:00:00Z"}]}),
         json.dumps({"version": 1, "keys": [ENTRY | {"created_at": "2026-05-04T12:30:00"}]}),
+        json.dumps({"version": 1, "keys": [ENTRY | {"name": "an\x1b[31mn"}]}),
         json.dumps({"version": 1, "keys": [ENTRY, ENTRY | {"name": "bob"}]}),
     ],
 )

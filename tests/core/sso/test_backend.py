@@ -1,9 +1,12 @@
 """What CodeMie's backend says about a session, asked over real HTTP."""
 
-from collections.abc import AsyncIterator, Iterator
+import gzip
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
+import brotli  # type: ignore[import-untyped]  # ships no type information
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -145,6 +148,33 @@ async def test_an_endless_answer_is_not_read_to_its_end(backend: CodemieBackend,
     backend.answers["/v1/user"] = step = Step(big=32 * 1024 * 1024)
     assert await Backend(backend.api_url, client).check(session_of(backend)) == (Verdict.UNKNOWN, None)
     assert step.sent_events * 16384 < 16 * 1024 * 1024
+
+
+@pytest.mark.parametrize("coding, packed", [("gzip", gzip.compress), ("br", brotli.compress)])
+async def test_an_answer_that_unpacks_without_end_is_not_unpacked_to_its_end(
+    coding: str, packed: Callable[[bytes], bytes], backend: CodemieBackend, client: httpx.AsyncClient
+) -> None:
+    bomb = packed(b" " * (64 * 1024 * 1024) + b'{"name": "Ada"}')
+    headers = [("content-type", "application/json"), ("content-encoding", coding)]
+    backend.answers["/v1/user"] = Step(body=bomb, headers=headers)
+    tracemalloc.start()
+    try:
+        assert await Backend(backend.api_url, client).check(session_of(backend)) == (Verdict.UNKNOWN, None)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("coding, name", [("gzip", "Ada"), ("x-own", None)])
+async def test_an_answer_that_is_packed_unasked_is_read_where_its_coding_is_known(
+    coding: str, name: str | None, backend: CodemieBackend, client: httpx.AsyncClient
+) -> None:
+    headers = [("content-type", "application/json"), ("content-encoding", coding)]
+    backend.answers["/v1/user"] = Step(body=gzip.compress(b'{"name": "Ada"}'), headers=headers)
+    assert await Backend(backend.api_url, client).check(session_of(backend)) == (
+        Verdict.VALID if name else Verdict.UNKNOWN,
+        name,
+    )
 
 
 async def test_an_answer_in_drops_is_given_up(backend: CodemieBackend, client: httpx.AsyncClient) -> None:

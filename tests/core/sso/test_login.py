@@ -66,6 +66,12 @@ def payload(cookies: object) -> str:
     return base64.b64encode(json.dumps({"cookies": cookies}).encode()).decode()
 
 
+async def test_a_note_that_cannot_be_removed_costs_no_sign_in(room: Room, backend: CodemieBackend) -> None:
+    room.places.ensure_private(room.places.home / AUTH_STATUS)
+    done = await room.sign_in.with_browser(room.browse, None)
+    assert Path(done.stored).is_file()
+
+
 async def test_the_browser_signs_in_and_the_session_is_kept(room: Room, backend: CodemieBackend) -> None:
     room.places.ensure_private(room.places.home)
     status = room.places.home / AUTH_STATUS

@@ -108,6 +108,11 @@ def test_the_api_url_is_a_plain_one(url: str) -> None:
         (1000.0, "2", 1000.0),
         (1000.0, True, 1000.0),
         (None, 10**400, None),
+        (None, 1893456000000, 1893456000.0),
+        (None, 1e300, None),
+        (1e308, 1e308, None),
+        (1000.0, 1e300, 1000.0),
+        (None, -5, -5.0),
     ],
 )
 def test_a_session_ends_at_the_earlier_of_the_written_time_and_the_tokens(
@@ -116,7 +121,8 @@ def test_a_session_ends_at_the_earlier_of_the_written_time_and_the_tokens(
     token = jwt(exp=exp) if exp is not None else jwt()
     assert bearer(token, written).expires_at == expected
     assert sso(written, **{ACCESS_COOKIE: token, "other": "x"}).expires_at == expected
-    assert sso(written, other=token).expires_at == written
+    assert sso(written, other=token).expires_at == (written if written != 1e308 else None)
+    assert bearer(token, written).to_json()
 
 
 def test_a_session_is_over_from_its_end_on_and_never_when_that_is_unknown() -> None:
