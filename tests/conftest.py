@@ -4,6 +4,7 @@ Neither ~/.codemie nor ~/.mitmproxy of the person running the tests is ever read
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ TRUST_VARIABLES = frozenset(
 )
 # Keys and base URLs the SDKs pick up by themselves.
 SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So does a shell for what it starts in the background, and every child inherits it: no test could press Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def leaks_into_tests(name: str) -> bool:
