@@ -157,8 +157,8 @@ class SsoAuth(Addon, priority=10, fail="closed"):
         """Keep the answer to an expired session from the agent."""
         request, response = flow.request, flow.response
         used = self._used_by(exchange_of(flow))
-        if used is None or response is None:
-            return
+        if used is None or response is None or attempt.held_back:
+            return  # It went out unsigned, so the answer says nothing about the session.
         header = response.headers.get
         if sign_of_expiry(request.url, response.status_code, header("location"), header("content-type")) and used.fits(
             request.scheme, request.host, request.port, request.path

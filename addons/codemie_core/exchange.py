@@ -75,6 +75,8 @@ class Attempt:
     """Set by an addon that fails closed: nobody may overrule it."""
     rejected: str | None = None
     reused_connection: bool = False
+    held_back: int = 0
+    """Credentials that did not belong to the address it went to."""
 
     def reject(self, reason: str) -> None:
         """Called from `upstream_response`: this response must not reach the client. The first reason stays."""

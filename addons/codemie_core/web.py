@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,6 +18,9 @@ from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.running import running_proxies
 from codemie_core.scope import address_of
+
+# A line per call, on the terminal of whoever watches a proxy: each caller says what matters.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 USER_AGENT = f"codemie-proxy/{__version__}"
 _DEFAULT_PORTS = {"http": 80, "https": 443}

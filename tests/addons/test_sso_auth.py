@@ -331,3 +331,16 @@ async def test_nobody_signs_in_through_the_proxy(path: str, codemie_home: Path) 
         assert flow.response is not None
         assert flow.response.status_code == 400
         assert await signed(room, asked("/code-assistant-api/v1/author?to=/auth/login")) == ["planted=one"]
+
+
+async def test_the_answer_to_a_request_that_went_out_unsigned_says_nothing_of_the_session(codemie_home: Path) -> None:
+    """TRACE, or a server that is authenticated under another name."""
+    keep(codemie_home, "one")
+    async with signing() as room:
+        flow = asked()
+        assert await signed(room, flow) == ["planted=one"]
+        attempt = exchange_of(flow).begin_attempt("codemie.test", 443)
+        attempt.held_back = 1
+        flow.response = tutils.tresp(status_code=401)
+        await room.fire("upstream_response", flow, attempt)
+        assert attempt.rejected is None

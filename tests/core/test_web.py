@@ -1,5 +1,6 @@
 """How our own calls go out."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -109,3 +110,7 @@ async def test_our_own_calls_do_not_go_through_a_proxy_of_ours(places: Places) -
         async with client_for(url, places, {"HTTP_PROXY": ours.url()}) as client:
             assert (await client.get(f"{url}/v1/models")).status_code == 200
     assert ours.targets == []
+
+
+def test_no_call_prints_a_line_of_its_own() -> None:
+    assert not logging.getLogger("httpx").isEnabledFor(logging.INFO)

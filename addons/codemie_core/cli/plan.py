@@ -25,6 +25,7 @@ VENDORS = {
 }
 """Where a profile's provider is when the profile gives no base URL."""
 SIGN_IN_URL = "codemie_sso_auth_url"
+UNSIGNED = "Nobody is signed in to TARGET: it is not https, and the session would travel unencrypted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +63,22 @@ def _where(
         return Plan("regular")
     if target:
         wanted = parse_target(target)
-        return Plan(f"reverse:{wanted.origin}", wanted.path, sign_in_url=_gateway(wanted))
+        note = "" if _is_private(wanted) or not _is_gateway(wanted) else UNSIGNED
+        return Plan(f"reverse:{wanted.origin}", wanted.path, note, sign_in_url=_gateway(wanted))
     return _without_target({**set_options(passed_on), **({"codemie_profile": profile} if profile else {})}, environ)
 
 
 def _gateway(wanted: Target) -> str:
     """The target's URL if it can only be CodeMie's gateway: requests are signed in to it, never over plain HTTP."""
-    if wanted.scheme != "https" and not is_loopback(wanted.host):
-        return ""
-    known = host_matches(address_of(wanted.host, wanted.port), CODEMIE_HOSTS)
-    return f"{wanted.origin}{wanted.path}" if known or GATEWAY_PATH in wanted.path else ""
+    return f"{wanted.origin}{wanted.path}" if _is_gateway(wanted) and _is_private(wanted) else ""
+
+
+def _is_gateway(wanted: Target) -> bool:
+    return GATEWAY_PATH in wanted.path or host_matches(address_of(wanted.host, wanted.port), CODEMIE_HOSTS)
+
+
+def _is_private(wanted: Target) -> bool:
+    return wanted.scheme == "https" or is_loopback(wanted.host)
 
 
 def _without_target(options: Mapping[str, str], environ: Mapping[str, str]) -> Plan:

@@ -164,6 +164,7 @@ class AttemptStream(Delivery):
         request = self.flow.request
         assert self.exchange is not None
         wire, held_back = wire_request(request, self.exchange.credentials, connection)
+        self.attempt.held_back = len(held_back)
         self.exchange.held_back += len(held_back)
         content, trailers, number = request.raw_content, request.trailers, self.upstream_id
         self.sent_on = connection

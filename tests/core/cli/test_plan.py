@@ -51,7 +51,7 @@ def write_two_profiles(home: Path) -> None:
         ),
         (
             "http://codemie.example.com/code-assistant-api",
-            Plan("reverse:http://codemie.example.com:80", "/code-assistant-api"),
+            Plan("reverse:http://codemie.example.com:80", "/code-assistant-api", plan.UNSIGNED),
         ),
     ],
 )

@@ -316,7 +316,7 @@ def test_trailers_and_credentials_go_with_every_attempt() -> None:
         assert [type(event).__name__ for event in sent] == ["RequestData", "RequestTrailers"] * 2
         assert [event.stream_id for event in sent] == [id for id in book.asked for _ in range(2)]
         assert not any(head.end_stream for head in book.sent_to("upstream", RequestHeaders))
-        assert book.exchange().held_back == 2
+        assert [book.exchange().held_back, *(tried.held_back for tried in book.exchange().attempts)] == [2, 1, 1]
         assert "x-api-key" not in book.flows[1].request.headers
 
 
