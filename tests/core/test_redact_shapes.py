@@ -44,7 +44,7 @@ def test_marks_are_in_lower_case_as_the_text_they_are_looked_for_in(shape: Shape
         "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
         "10:00:00 12345678:90 at 2026-01-01T10:00:00Z",
         "mail someone@example.com or git@github.com:owner/name.git",
-        "https://registry.example:8080/@scope/name and http://127.0.0.1:80/x@y",
+        "https://files.example:8080/@scope/name and http://127.0.0.1:80/x@y",
         "a 10//03 fraction",
         "docker run -u 1000:1000; sort -u names; ps --user me",
         "login name and password reset",
