@@ -1,7 +1,8 @@
 """The log's file of the day, `debug-YYYY-MM-DD.log`, which CodeMie's own tools write to as well.
 
 Appended to (O_APPEND) with whole records per write, so that two processes never mix theirs. Days are UTC. The file is
-made 0600, its folder 0700; what exists already keeps its mode.
+made 0600, its folder 0700; what exists already keeps its mode. A record cut short by a full disk or a kill stays alone
+on its line; opened while another process is just writing, the file looks the same and gets an empty line.
 """
 
 from __future__ import annotations
