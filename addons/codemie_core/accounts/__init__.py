@@ -1,0 +1,1 @@
+"""The pool: accounts, what is known of their limits, and which one serves a request."""

@@ -1,0 +1,1 @@
+"""OAuth: how an account of the operator is signed in, kept signed in, and signed out."""
