@@ -178,7 +178,8 @@ class UpstreamAttempts(Addon, priority=0):
             exchange.plan = self._stream_plan
         mode = flow.client_conn.proxy_mode
         if isinstance(mode, ReverseMode):
-            request.path = target.with_prefix(request.path, self._prefix(mode))
+            exchange.prefix = self._prefix(mode)
+            request.path = target.with_prefix(request.path, exchange.prefix)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Every response streams."""

@@ -148,6 +148,10 @@ class CoreAddon:
     def _active(self) -> list[str]:
         return [addon.name for addon in self.addons_in_order if addon.status.at_work]
 
+    def rewire(self) -> None:
+        """An addon has put hooks on or taken some off: from the next event on they count."""
+        dispatch.refresh(ctx.master.addons)
+
     def listening(self) -> list[tuple[str, int]]:
         """The addresses this proxy listens on."""
         proxyserver = ctx.master.addons.get("proxyserver")

@@ -77,6 +77,18 @@ class Attempt:
     reused_connection: bool = False
     held_back: int = 0
     """Credentials that did not belong to the address it went to."""
+    account: str = ""
+    """The name of the account it was made with."""
+    wants_body: bool = False
+    body: bytes | None = None
+    """What the response said, decoded and cut at 64 KiB, for those who asked with `read_body`."""
+
+    def read_body(self) -> None:
+        """Called from `upstream_response`: hold this response back and read it, then decide in `upstream_failed`.
+
+        The decision is preset to Release where policy would not try again: then it goes out byte for byte.
+        """
+        self.wants_body = True
 
     def reject(self, reason: str) -> None:
         """Called from `upstream_response`: this response must not reach the client. The first reason stays."""
@@ -103,6 +115,12 @@ class Exchange:
     """The Host the client named, before mitmproxy put the upstream's in its place; "" where nobody looked."""
     client_key: str = ""
     """The name of the client key it came with."""
+    prefix: str = ""
+    """Put before the path the client asked for: the target's own."""
+    account: str = ""
+    """The name of the account of the pool that serves it."""
+    account_why: str = ""
+    """Why that one, in a short phrase for people."""
     conversation_id: str | None = None
     fixed_session_id: str = ""
     run_id: str = RUN_ID

@@ -207,6 +207,9 @@ class AttemptStream(Delivery):
         if self.attempt.rejected:
             yield from self.failed(Failure(Reason.REJECTED, self.attempt.rejected, retry_after=wait))
             return
+        if self.attempt.wants_body:
+            yield from self.read_body(event)
+            return
         failure = Failure(Reason.STATUS, status=response.status_code, retry_after=wait)
         if policy.retried_by_default(self.plan, failure):
             yield from self.failed(failure)
@@ -251,7 +254,7 @@ class AttemptStream(Delivery):
         if backlog := backlog_of(self.context.client):
             backlog.aliases[self.upstream_id] = self.stream_id
         self.parent.streams[self.upstream_id] = self
-        self.head, self.held, self._gate = None, [], None
+        self.head, self.held, self._ending, self._gate = None, [], [], None
         self.flow.response = self.flow.error = None
 
     def cancel_upstream(self) -> layer.CommandGenerator[None]:
@@ -284,6 +287,8 @@ class AttemptStream(Delivery):
             yield from self.keep_alive()
         elif self.server_state == self.state_gate and self.held:
             yield from self.commit()
+        elif self.server_state == self.state_read_body:
+            yield from self.body_read()
         else:
             yield from self.failed(Failure(Reason.FIRST_BYTE_TIMEOUT))
 

@@ -25,6 +25,7 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from codemie_core import policy
+from codemie_core.decoding import stream_decoder
 from codemie_core.exchange import Attempt, Exchange, Terminal
 from codemie_core.gate import CommitGate, ErrorEvent, Gate
 from codemie_core.policy import Failure, Reason
@@ -40,6 +41,10 @@ from codemie_core.seams.responses import (
 )
 
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_READ = 64 * 1024
+"""Bytes of an error that an addon gets to read: more than any provider says."""
+_READ_PATIENCE = 5.0
+"""Seconds that an error's body may take to arrive; what came until then has to do."""
 
 
 class Delivery(ClientStream):
@@ -55,6 +60,8 @@ class Delivery(ClientStream):
         """Has arrived, and not yet gone to the client."""
         self.held: list[bytes] = []
         """Body held back with it."""
+        self._ending: list[events.Event] = []
+        """How a body held back whole went on: trailers, end."""
         self._gate: CommitGate | None = None
         self._keeps_body = False
         self._patience = 0.0
@@ -87,10 +94,40 @@ class Delivery(ClientStream):
             yield from self.commit()
 
     def release(self, head: ResponseHeaders) -> layer.CommandGenerator[None]:
-        if self.held:
-            yield from self.commit()  # an error event that opened a stream
-        else:
+        if not (self.held or self._ending):
             yield from self.admit(head)
+        elif needs_json(self.flow.request, head.response, not self.held):
+            yield from self.answer_in_json(head.response.status_code)
+        else:
+            yield from self.commit()  # an error event that opened a stream, or a body that was read
+
+    def read_body(self, head: ResponseHeaders) -> layer.CommandGenerator[None]:
+        """An addon wants to know what this response says before anybody decides about it."""
+        if head.end_stream:
+            yield from self.body_read()
+        else:
+            self.server_state = self.state_read_body
+            yield from self.wait(_READ_PATIENCE)
+
+    def state_read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseData):
+            self.held.append(event.data)
+            if sum(map(len, self.held)) < _READ:
+                return
+        else:
+            self._ending.append(event)
+            if not isinstance(event, ResponseEndOfMessage):
+                return
+            self.sent_on = None
+        yield from self.body_read()
+
+    def body_read(self) -> layer.CommandGenerator[None]:
+        response = self.flow.response
+        assert response is not None
+        decoder = stream_decoder(response.headers.get("content-encoding", ""), _READ)
+        self.attempt.body = decoder.feed(b"".join(self.held))[:_READ] if decoder else b""
+        wait = retry_after(response.headers)
+        yield from self.failed(Failure(Reason.STATUS, status=response.status_code, retry_after=wait))
 
     def state_gate(self, event: events.Event) -> layer.CommandGenerator[None]:
         if not isinstance(event, ResponseData):
@@ -120,11 +157,11 @@ class Delivery(ClientStream):
 
     def commit(self) -> layer.CommandGenerator[None]:
         """From here on this response is the client's, and nothing is tried again."""
-        head, held = self.head, self.held
+        head, held, ending = self.head, self.held, self._ending
         assert head is not None
         assert self.flow.response is not None
         assert self.exchange is not None
-        self.held, self._gate = [], None
+        self.held, self._ending, self._gate = [], [], None
         self.stop_waiting()
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self.interrupted()):
@@ -139,6 +176,8 @@ class Delivery(ClientStream):
             self.server_state = self.state_consume_response_body
         for data in held:
             yield from self.server_state(ResponseData(self.upstream_id, data))
+        for event in ending:
+            yield from self.server_state(event)
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Pass chunks on as they come."""

@@ -5,7 +5,7 @@ to what and is compared with the live chain before each use, so addons may come,
 time. Order, AddonHalt, OptionsError and the containment of each top-level addon stay mitmproxy's own.
 
 Two differences, on purpose: a handler that appears on an addon already loaded is seen after the next
-configure, running or register; an addon that arrives during an event hears the next one.
+configure, running, register or `refresh`; an addon that arrives during an event hears the next one.
 This is only speed: where mitmproxy is not the one tested, it steps aside with one warning.
 """
 
@@ -211,6 +211,12 @@ def has_listeners(manager: AddonManager, event_name: str) -> bool:
     except Exception:
         # An `addons` property that raises: mitmproxy's walk will contain and log it.
         return True
+
+
+def refresh(manager: AddonManager) -> None:
+    """Have handlers seen that an addon put on or took off while the proxy runs."""
+    if dispatch := _installed(manager):
+        dispatch.forget()
 
 
 def _installed(manager: AddonManager) -> Dispatch | None:
