@@ -15,12 +15,14 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   dump ARGS        plain mitmdump with the bundle loaded; ARGS are mitmdump's own
   web ARGS         mitmweb with the bundle loaded, to look at flows and streams in a browser
   auth login       sign in to CodeMie in the browser; also: auth status, auth refresh, auth logout
-  auth, keys, config, status, version
+  accounts add     put one of your keys into the pool; also: accounts list, accounts pause, ...
+  accounts, auth, keys, vault, config, status, version
                    the commands of codemie-proxy with the same names
 
   test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets what some tests need, with apt
   check            ruff and mypy
   bench [ARGS]     what the proxy costs, measured against a bare mitmdump
+  soak [ARGS]      many thousand requests with failures: does it stay as it was?
 
 The first command makes an environment in .venv; later ones start at once.
 Each command has its own --help. Variables: CODEMIE_PYTHON (interpreter), CODEMIE_VENV (environment folder).
@@ -204,7 +206,7 @@ uses_uv() {
 }
 
 install_project() {
-    local extras="cli,fast,keyring"
+    local extras="cli,fast,keyring,oauth,postgres,store"
     if [ "$1" = dev ]; then extras="$extras,dev"; fi
     say "installing mitmproxy and friends [$extras]; the first time takes a minute or two"
     # Stays behind when this is killed half way: pip takes a half-copied package for an installed one.
@@ -275,7 +277,11 @@ bundle() {
     exec "$VENV/bin/$tool" -s "$ROOT/addons/codemie.py" --listen-host 127.0.0.1 "$@"
 }
 
-check() {
+dump() { bundle mitmdump "$@"; }
+
+web() { bundle mitmweb --no-web-open-browser --set store_streamed_bodies=true --set codemie_kept_flows=500 "$@"; }
+
+run_check() {
     local status=0
     cd "$ROOT"
     "$VENV/bin/python" -m ruff check . || status=1
@@ -286,9 +292,9 @@ check() {
 
 # program=package, Debian's names. Tests of one that is absent are skipped.
 TEST_PROGRAMS="chromium=chromium dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring secret-tool=libsecret-tools"
-readonly TEST_PROGRAMS="$TEST_PROGRAMS node=nodejs openssl=openssl"
+readonly TEST_PROGRAMS="$TEST_PROGRAMS node=nodejs openssl=openssl pg_ctlcluster=postgresql"
 
-run_tests() {
+run_test() {
     if [ "${1:-}" = --install ]; then
         shift
         if install_test_programs; then export CODEMIE_TEST_PROGRAMS=required; fi
@@ -319,25 +325,19 @@ main() {
     local command="${1:-help}"
     if [ $# -gt 0 ]; then shift; fi
     case "$command" in
-        help | -h | --help)
-            usage
-            exit 0
+        help | -h | --help) usage ;;
+        start | demo | accounts | auth | keys | vault | config | status | version)
+            ensure_environment run
+            exec "$VENV/bin/codemie-proxy" "$command" "$@"
             ;;
-        start | demo | auth | keys | config | status | version | dump | web) ensure_environment run ;;
-        test | check | bench) ensure_environment dev ;;
+        dump | web) ensure_environment run; "$command" "$@" ;;
+        test | check) ensure_environment dev; "run_$command" "$@" ;;
+        bench | soak) ensure_environment dev; cd "$ROOT/tests"; exec "$VENV/bin/python" -m "$command.run" "$@" ;;
         *)
             say "unknown command: $command"
             usage >&2
             exit 2
             ;;
-    esac
-    case "$command" in
-        start | demo | auth | keys | config | status | version) exec "$VENV/bin/codemie-proxy" "$command" "$@" ;;
-        dump) bundle mitmdump "$@" ;;
-        web) bundle mitmweb --no-web-open-browser --set store_streamed_bodies=true --set codemie_kept_flows=500 "$@" ;;
-        test) run_tests "$@" ;;
-        bench) cd "$ROOT/tests" && exec "$VENV/bin/python" -m bench.run "$@" ;;
-        check) check ;;
     esac
 }
 

@@ -159,10 +159,10 @@ def test_second_start_installs_nothing_and_says_nothing(checkout: Checkout) -> N
 def test_development_tools_come_only_when_they_are_needed(checkout: Checkout) -> None:
     checkout.add_python()
     checkout.run("version")
-    assert checkout.calls.read_text().endswith("[cli,fast,keyring]\n")
+    assert checkout.calls.read_text().endswith("[cli,fast,keyring,oauth,postgres,store]\n")
     status, out, _ = checkout.run("test", "-k", "sse")
     assert (status, out) == (0, "<python><-m><pytest><-k><sse>")
-    assert checkout.calls.read_text().endswith("[cli,fast,keyring,dev]\n")
+    assert checkout.calls.read_text().endswith("[cli,fast,keyring,oauth,postgres,store,dev]\n")
     checkout.run("version")
     assert checkout.installs() == 2
 
@@ -304,7 +304,7 @@ def test_signals_reach_the_proxy_because_run_sh_becomes_it(
     assert process.wait(timeout=10) == -signal.SIGTERM
 
 
-PROGRAMS = ("chromium", "dbus-run-session", "gnome-keyring-daemon", "secret-tool", "node", "openssl")
+PROGRAMS = ("chromium", "dbus-run-session", "gnome-keyring-daemon", "secret-tool", "node", "openssl", "pg_ctlcluster")
 
 
 def test_the_programs_some_tests_need_are_installed_when_asked_and_required_from_then_on(checkout: Checkout) -> None:
@@ -315,7 +315,7 @@ def test_the_programs_some_tests_need_are_installed_when_asked_and_required_from
     assert checkout.run("test", "-q")[1] == "<optional><-m><pytest><-q>"
     status, out, err = checkout.run("test", "--install", "-q")
     assert (status, out) == (0, "<required><-m><pytest><-q>")
-    assert "chromium dbus gnome-keyring libsecret-tools nodejs openssl" in err
+    assert "chromium dbus gnome-keyring libsecret-tools nodejs openssl postgresql" in err
 
 
 def test_programs_that_cannot_be_installed_are_named_and_their_tests_stay_optional(checkout: Checkout) -> None:
