@@ -2,7 +2,7 @@
 
 Appended to (O_APPEND) with whole records per write, so that two processes never mix theirs. Days are UTC. The file is
 made 0600, its folder 0700; what exists already keeps its mode. A record cut short by a full disk or a kill stays alone
-on its line; opened while another process is just writing, the file looks the same and gets an empty line.
+on its line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from codemie_core.places import Places
 
 DAY = 86400
 """Seconds. UTC has no other days."""
+
+JUST_WRITING = 0.25
+"""Seconds that a record of another process may take to be there whole."""
 
 _NAME = re.compile(r"debug-\d{4}-\d\d-\d\d\.log")
 
@@ -76,13 +79,24 @@ class LogFile:
         path = folder / name_of(day)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         self._descriptor = os.open(path, flags, 0o600)
-        self._broken_line = self._ends_in_a_line()
+        self._broken_line = self._has_broken_line()
         if day != self._day:
             self._day = day
             self._prune(folder)
 
-    def _ends_in_a_line(self) -> bool:
-        """Was whoever wrote last killed in the middle of it, or the disk full?"""
+    def _has_broken_line(self) -> bool:
+        """Was whoever wrote last killed in the middle of it, or the disk full?
+
+        Another process that is just writing leaves the same sight, for a moment.
+        """
+        until = time.monotonic() + JUST_WRITING
+        while broken := self._breaks_off():
+            if time.monotonic() > until:
+                break
+            time.sleep(JUST_WRITING / 50)
+        return broken
+
+    def _breaks_off(self) -> bool:
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode) or not status.st_size:
             return False
