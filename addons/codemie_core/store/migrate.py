@@ -1,0 +1,112 @@
+"""Bringing the tables up to date at start, one process at a time, with a copy of an existing SQLite file first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from codemie_core.errors import SettingsError
+from codemie_core.places import Places
+from codemie_core.store.place import database_file
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+KEPT_BACKUPS = 3
+_LOCK_PATIENCE = 60.0
+_ADVISORY_LOCK = 0x636F64656D6965
+"""PostgreSQL's name for our lock: "codemie" in ASCII."""
+
+
+def known_versions() -> list[str]:
+    """The versions this program knows, oldest first."""
+    return sorted(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v[0-9]*.py"))
+
+
+def up_to_date(engine: Engine, places: Places, clock: Callable[[], float] = time.time) -> str:
+    """Migrate if need be. Returns why the database may only be read, "" when it may be written."""
+    known = known_versions()
+    if (version := _version(engine)) == known[-1]:
+        return ""
+    if version is not None and version not in known:
+        return (
+            f"the database has tables of version {version}, newer than this proxy's {known[-1]}: "
+            "nothing is written to it; update codemie-proxy"
+        )
+    with _alone(engine, places):
+        if (version := _version(engine)) == known[-1]:
+            return ""
+        if version is not None and engine.dialect.name == "sqlite":
+            _back_up(places, version, clock)
+        with engine.connect() as plain:
+            connection = plain.execution_options(codemie_writing=True)
+            with connection.begin():
+                _upgrade(connection)
+    return ""
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("select version_num from alembic_version")).scalar()
+        return None if found is None else str(found)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(engine: Engine, places: Places) -> Iterator[None]:
+    if engine.dialect.name != "sqlite":
+        with engine.connect() as connection:
+            connection.execute(text("select pg_advisory_lock(:name)"), {"name": _ADVISORY_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("select pg_advisory_unlock(:name)"), {"name": _ADVISORY_LOCK})
+        return
+    path = places.proxy / "proxy.db.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    until = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise SettingsError(f"another proxy holds {path} for a minute now: end it and try again") from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _back_up(places: Places, version: str, clock: Callable[[], float]) -> None:
+    folder = places.proxy / "backups"
+    places.ensure_private(folder)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock()))
+    target = folder / f"proxy-{stamp}-{version}.db"
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+    with closing(sqlite3.connect(database_file(places))) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+    for old in sorted(folder.glob("proxy-*.db"))[:-KEPT_BACKUPS]:
+        old.unlink(missing_ok=True)

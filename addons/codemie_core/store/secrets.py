@@ -1,0 +1,78 @@
+"""Sealed secrets of accounts, replaced by compare-and-set, and the leases by which one process refreshes a token.
+
+Nothing in here can open what it stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from codemie_core.store import tables
+from codemie_core.store.database import bump
+
+
+def sealed_secret(connection: Connection, account_id: str) -> tuple[bytes, int] | None:
+    """The blob and its version; None when the vault has nothing for this account."""
+    table = tables.account_secrets
+    row = connection.execute(select(table).where(table.c.account_id == account_id)).first()
+    return (row.sealed, row.version) if row else None
+
+
+def replace_secret(connection: Connection, account_id: str, sealed: bytes, expected_version: int | None) -> bool:
+    """Store it if nobody has stored another since `expected_version` (None: whatever is there). Was it stored?"""
+    table = tables.account_secrets
+    query = update(table).where(table.c.account_id == account_id)
+    if expected_version is not None:
+        query = query.where(table.c.version == expected_version)
+    done = connection.execute(query.values(sealed=sealed, version=table.c.version + 1)).rowcount == 1
+    if not done and not expected_version and sealed_secret(connection, account_id) is None:
+        connection.execute(insert(table).values(account_id=account_id, sealed=sealed, version=1))
+        done = True
+    if done:
+        bump(connection)
+    return done
+
+
+def all_secrets(connection: Connection) -> dict[str, tuple[bytes, int]]:
+    """Every blob with its version, by account id."""
+    rows = connection.execute(select(tables.account_secrets))
+    return {row.account_id: (row.sealed, row.version) for row in rows}
+
+
+def lease_refresh(connection: Connection, account_id: str, holder: str, now_ms: int, until_ms: int) -> bool:
+    """May `holder` refresh this account's token until then? Only one may at a time; a lease left behind runs out."""
+    table = tables.refresh_leases
+    free = or_(table.c.holder == holder, table.c.until_ms <= now_ms)
+    taken = connection.execute(
+        update(table).where(table.c.account_id == account_id, free).values(holder=holder, until_ms=until_ms)
+    )
+    if taken.rowcount:
+        return True
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table).values(account_id=account_id, holder=holder, until_ms=until_ms))
+    except IntegrityError:
+        return False
+    return True
+
+
+def release_refresh(connection: Connection, account_id: str, holder: str) -> None:
+    """Give the lease back."""
+    table = tables.refresh_leases
+    connection.execute(delete(table).where(table.c.account_id == account_id, table.c.holder == holder))
+
+
+def vault_checks(connection: Connection) -> dict[str, bytes]:
+    """The vault's keys this database was sealed with: id -> check."""
+    return {row.key_id: row.check for row in connection.execute(select(tables.vault_keys))}
+
+
+def set_vault_checks(connection: Connection, checks: Mapping[str, bytes], now_ms: int) -> None:
+    """These and no others."""
+    connection.execute(delete(tables.vault_keys))
+    for key_id, check in checks.items():
+        connection.execute(insert(tables.vault_keys).values(key_id=key_id, check=check, created_ms=now_ms))
+    bump(connection)
