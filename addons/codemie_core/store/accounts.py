@@ -69,7 +69,7 @@ def add_account(
 
 
 def change_account(connection: Connection, account_id: str, event: str, reason: str, who: str, **fields: Any) -> None:
-    """Set fields of `Account` (and `outbound_proxy_sealed`), with a row in the audit trail. SettingsError: it is gone."""
+    """Set fields of `Account` (and `outbound_proxy_sealed`) and record why. SettingsError when it is gone."""
     row = _row(fields)
     table = tables.accounts
     if row:

@@ -1,0 +1,46 @@
+"""What kind of call a request is, by method and path alone: may it take any account, only its own, or none?"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class Call(StrEnum):
+    """How the pool treats it."""
+
+    MODEL = "model"
+    """A model turn: any account, and the next one when the first fails."""
+    SIDE = "side"
+    """Goes with its conversation's account: token counting, lists of models."""
+    RESOURCE = "resource"
+    """About something an account stores (files, batches): gets an account and never moves to another."""
+    CONTROL = "control"
+    """The agent's own business with its provider: keeps the client's credentials."""
+
+
+_TURNS = re.compile(
+    r"/v1/(messages|complete|completions|chat/completions|responses|embeddings|moderations)$"
+    r"|/backend-api/codex/responses$"
+    r"|/models/[^/]+:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict)$"
+)
+_SIDES = re.compile(
+    r"/v1/messages/count_tokens$|/v1/responses/(input_tokens|compact)$|/models/[^/]+:countTokens$"
+    r"|/v1(alpha|beta)?\d*/models(/[^/:]+)?$"
+)
+_RESOURCES = re.compile(
+    r"/v1/(files|batches|uploads|messages/batches|responses/[^/]+|chat/completions/[^/]+|vector_stores|fine_tuning|"
+    r"conversations|containers|images|audio|videos|skills)(/|$)"
+    r"|/v1(alpha|beta)\d*/(files|cachedContents|batches|tunedModels|operations|fileSearchStores)(/|$)|/upload/"
+)
+
+
+def call_of(method: str, path: str) -> Call:
+    """The kind of this call. `path` may carry a prefix and a query."""
+    bare = path.partition("?")[0].rstrip("/") or "/"
+    if _SIDES.search(bare):
+        return Call.SIDE
+    # A WebSocket of Codex begins with a GET to the path of its turns.
+    if _TURNS.search(bare) and method in ("POST", "GET"):
+        return Call.MODEL if method == "POST" or bare.endswith("/responses") else Call.RESOURCE
+    return Call.RESOURCE if _RESOURCES.search(bare) else Call.CONTROL
