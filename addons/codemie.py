@@ -13,6 +13,7 @@ addons = loading.load_addons(
     ("proxy_access", "closed"),     #   7  closed  before anybody attaches a credential: who may use this proxy?
     ("sso_auth", "closed"),         #  10  closed  knows the target by then: a session goes only where it belongs
     # 11-49: what the request becomes
+    ("account_rotation", "closed"), #  16  closed  after the sign-in, whose requests it leaves alone
     ("header_injection", "open"),   #  20  open    after whoever changes the target: headers match where it goes
     # 50-100: watching
     ("request_log", "open"),        #  50  open    after everyone who changes the request

@@ -147,6 +147,8 @@ class Exchange:
     """Body bytes as sent to the client, still content-encoded, without keep-alives."""
     chunks: int = 0
     """Pieces in which they came."""
+    tail: bytes = field(default=b"", repr=False)
+    """The last two of them, once the response has ended: an error event that cut it short is in there."""
     chunk_mark: int = 0
     """The piece at which `mark` calls whoever asked with `every`; 0 for never."""
     terminal: Terminal | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from codemie_core.demo.presets import preset
 from codemie_core.demo.received import Received
-from codemie_core.demo.script import Step
+from codemie_core.demo.script import Script, Step
 
 FAULT_HEADER = "x-demo-fault"
 
@@ -27,15 +27,21 @@ class Ledger:
         self.connections = self.open_connections = 0
         self._received_whole = self._cancelled_count = self._serial = 0
         self._prefix, self._fault_header, self._keep = prefix.rstrip("/"), fault_header, keep
-        self._steps: deque[Step] = deque()
-        self._then: Step | None = None
-        self._default = Step()
+        self._script, self._default = Script(), Step()
+        self._special: dict[str | Callable[[Received], bool], Script] = {}
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     def script(self, *steps: Step, then: Step | None = None) -> None:
         """Replace the queue: one step per request in order of arrival, then `then` for all others."""
-        self._steps = deque(steps)
-        self._then = then
+        self._script = Script(deque(steps), then)
+
+    def script_for(self, whom: str | Callable[[Received], bool], *steps: Step, then: Step | None = None) -> None:
+        """A queue of their own for requests that bear this key, or of which `whom` says yes (it sees their heads).
+
+        The key is what `Received.keys` has. Asked in the order they were first given; a second call for the same
+        `whom` replaces its queue. All other requests take the ordinary one.
+        """
+        self._special[whom] = Script(deque(steps), then)
 
     async def wait_until(self, predicate: Callable[[], bool], timeout: float = 5.0) -> None:
         """Wait until `predicate()` holds, looked at whenever something happens here.
@@ -165,9 +171,11 @@ class Ledger:
                 return preset(name)
             except ValueError as error:
                 return Step(status=400, body=str(error), headers=[("content-type", "text/plain")])
-        if self._steps:
-            return self._steps.popleft()
-        return self._then or self._default
+        keys = received.keys if self._special else []
+        for whom, script in self._special.items():
+            if whom in keys if isinstance(whom, str) else whom(received):
+                return script.next() or self._default
+        return self._script.next() or self._default
 
     def __repr__(self) -> str:
         return (

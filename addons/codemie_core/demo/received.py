@@ -8,6 +8,8 @@ from typing import Any
 
 from codemie_core.demo.script import Step
 
+CREDENTIALS = ("x-api-key", "authorization", "x-goog-api-key", "api-key")
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Received:
@@ -39,6 +41,12 @@ class Received:
         """Return the first header of that name, in any case."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    @property
+    def keys(self) -> list[str]:
+        """Every credential it bears, without the word "Bearer": of x-api-key, authorization, x-goog-api-key, api-key."""
+        values = [value for name in CREDENTIALS for key, value in self.headers if key.lower() == name]
+        return [value.removeprefix("Bearer ") for value in values]
 
     def json(self) -> Any:
         """Parse the body as JSON."""

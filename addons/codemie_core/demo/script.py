@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -119,3 +120,15 @@ class Step:
             or self.raw is not None
             or self.content_length is not None
         )
+
+
+@dataclass(slots=True)
+class Script:
+    """Steps in the order they are dealt out, and what comes after them."""
+
+    steps: deque[Step] = field(default_factory=deque)
+    then: Step | None = None
+
+    def next(self) -> Step | None:
+        """The step of one more request; None for the default answer."""
+        return self.steps.popleft() if self.steps else self.then

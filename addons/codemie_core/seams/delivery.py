@@ -68,6 +68,7 @@ class Delivery(ClientStream):
         self._last_byte = 0.0
         self._pings = b""
         self._tail = b""
+        self._latest = self._before = b""
 
     def failed(self, failure: Failure) -> layer.CommandGenerator[None]:
         """The running attempt failed and nothing has reached the client."""
@@ -192,6 +193,7 @@ class Delivery(ClientStream):
             exchange.chunks += 1
             if exchange.chunks == exchange.chunk_mark:
                 exchange.mark()
+            self._before, self._latest = self._latest, data
             self._last_byte = now = time.monotonic()
             self.due = now + self._patience
             if self._pings:
@@ -241,6 +243,7 @@ class Delivery(ClientStream):
         self.stop_waiting()
         if self.exchange.attempts:
             self.attempt.failure = Failure(reason)
+        self.exchange.tail = self._before + self._latest
         yield from self.cancel_upstream()
         self.exchange.end(Terminal.TRUNCATED, reason)
         self.client_state = self.server_state = self.state_errored
@@ -269,6 +272,7 @@ class Delivery(ClientStream):
     def upstream_complete(self) -> None:
         assert self.exchange is not None
         self.sent_on = None
+        self.exchange.tail = self._before + self._latest
         self.stop_waiting()
         self.attempt.ended_ms = self.attempt.elapsed_ms()
         self.exchange.last_byte_ms = self.exchange.elapsed_ms()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -31,16 +33,15 @@ def known_versions() -> list[str]:
 def up_to_date(engine: Engine, places: Places, clock: Callable[[], float] = time.time) -> str:
     """Migrate if need be. Returns why the database may only be read, "" when it may be written."""
     known = known_versions()
-    if (version := _version(engine)) == known[-1]:
-        return ""
-    if version is not None and version not in known:
-        return (
-            f"the database has tables of version {version}, newer than this proxy's {known[-1]}: "
-            "nothing is written to it; update codemie-proxy"
-        )
+    # The first connection to an SQLite file already writes to it (WAL): even that is done by one at a time.
     with _alone(engine, places):
         if (version := _version(engine)) == known[-1]:
             return ""
+        if version is not None and version not in known:
+            return (
+                f"the database has tables of version {version}, newer than this proxy's {known[-1]}: "
+                "nothing is written to it; update codemie-proxy"
+            )
         if version is not None and engine.dialect.name == "sqlite":
             _back_up(places, version, clock)
         with engine.connect() as plain:
@@ -62,6 +63,8 @@ def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
+    # It tells each step on INFO, which mitmproxy shows to whoever starts it.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -72,14 +75,12 @@ def _upgrade(connection: Connection) -> None:
 def _alone(engine: Engine, places: Places) -> Iterator[None]:
     if engine.dialect.name != "sqlite":
         with engine.connect() as connection:
-            connection.execute(text("select pg_advisory_lock(:name)"), {"name": _ADVISORY_LOCK})
-            try:
-                yield
-            finally:
-                connection.execute(text("select pg_advisory_unlock(:name)"), {"name": _ADVISORY_LOCK})
+            connection.execute(text(f"set local lock_timeout = '{_LOCK_PATIENCE:g}s'"))
+            connection.execute(text("select pg_advisory_xact_lock(:name)"), {"name": _ADVISORY_LOCK})
+            yield
         return
     path = places.proxy / "proxy.db.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         _lock(descriptor, path)
         yield
@@ -105,8 +106,15 @@ def _back_up(places: Places, version: str, clock: Callable[[], float]) -> None:
     places.ensure_private(folder)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock()))
     target = folder / f"proxy-{stamp}-{version}.db"
-    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-    with closing(sqlite3.connect(database_file(places))) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
-    for old in sorted(folder.glob("proxy-*.db"))[:-KEPT_BACKUPS]:
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as unfinished:
+            whole = Path(unfinished) / target.name
+            os.close(os.open(whole, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            with closing(sqlite3.connect(database_file(places))) as source, closing(sqlite3.connect(whole)) as copy:
+                source.backup(copy)
+            os.replace(whole, target)
+    except (OSError, sqlite3.Error) as problem:
+        raise SettingsError(f"{folder} takes no copy of the database ({problem}), so it is left as it is") from None
+    others = sorted(path for path in folder.glob("proxy-*.db") if path != target)
+    for old in others[: -(KEPT_BACKUPS - 1)]:
         old.unlink(missing_ok=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
@@ -12,7 +12,11 @@ from codemie_core.places import Places
 DATABASE_VARIABLE = "CODEMIE_DATABASE_URL"
 """A variable and no option: the URL may hold a password."""
 
-_PASSWORD = re.compile(r"(//[^/@:]*):[^@]*@")
+_FORM = f"{DATABASE_VARIABLE}: write postgresql://user:password@host:5432/database, or unset it for SQLite"
+
+
+class DatabaseTrouble(SettingsError):
+    """The database cannot be used now: locked, full, gone, not reachable. What was asked of it has not happened."""
 
 
 def database_file(places: Places) -> Path:
@@ -27,7 +31,10 @@ def database_url(places: Places, environ: Mapping[str, str]) -> str:
         return f"sqlite:///{database_file(places)}"
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise SettingsError(f"{DATABASE_VARIABLE}: write postgresql://user@host/database, or unset it for SQLite")
+        raise SettingsError(_FORM)
+    # With more than one @ the driver would take the end of the password for the host, and name it in its errors.
+    if rest.partition("?")[0].count("@") > 1 or not _has_number_for_port(rest):
+        raise SettingsError(f"{_FORM}; in a password write @ as %40, : as %3A, / as %2F and # as %23")
     return f"postgresql+psycopg://{rest}"
 
 
@@ -37,5 +44,17 @@ def store_exists(places: Places, environ: Mapping[str, str]) -> bool:
 
 
 def describe(url: str) -> str:
-    """The URL for people, without its password."""
-    return _PASSWORD.sub(r"\1:[redacted]@", url).partition("?")[0]
+    """The URL for people, without its password; of an embedded database the file's path."""
+    if url.startswith("sqlite:///"):
+        return url.removeprefix("sqlite:///")
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    user, at, where = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{where}"
+
+
+def _has_number_for_port(rest: str) -> bool:
+    try:
+        urlsplit(f"//{rest}").port  # noqa: B018 - reading it is the check
+    except ValueError:
+        return False
+    return True

@@ -22,13 +22,19 @@ def sealed_secret(connection: Connection, account_id: str) -> tuple[bytes, int] 
 
 
 def replace_secret(connection: Connection, account_id: str, sealed: bytes, expected_version: int | None) -> bool:
-    """Store it if nobody has stored another since `expected_version` (None: whatever is there). Was it stored?"""
+    """Store it if nobody has stored another since `expected_version`; None takes whatever is there. Was it stored?
+
+    Not for an account that was removed meanwhile.
+    """
     table = tables.account_secrets
     query = update(table).where(table.c.account_id == account_id)
     if expected_version is not None:
         query = query.where(table.c.version == expected_version)
     done = connection.execute(query.values(sealed=sealed, version=table.c.version + 1)).rowcount == 1
     if not done and not expected_version and sealed_secret(connection, account_id) is None:
+        account = select(tables.accounts.c.id).where(tables.accounts.c.id == account_id)
+        if connection.execute(account).first() is None:
+            return False
         connection.execute(insert(table).values(account_id=account_id, sealed=sealed, version=1))
         done = True
     if done:
@@ -40,6 +46,18 @@ def all_secrets(connection: Connection) -> dict[str, tuple[bytes, int]]:
     """Every blob with its version, by account id."""
     rows = connection.execute(select(tables.account_secrets))
     return {row.account_id: (row.sealed, row.version) for row in rows}
+
+
+def secret_versions(connection: Connection) -> dict[str, int]:
+    """The version of every secret, by account id: tells which were replaced."""
+    table = tables.account_secrets
+    return {row.account_id: row.version for row in connection.execute(select(table.c.account_id, table.c.version))}
+
+
+def drop_secret(connection: Connection, account_id: str) -> None:
+    """The vault holds nothing for this account any more."""
+    connection.execute(delete(tables.account_secrets).where(tables.account_secrets.c.account_id == account_id))
+    bump(connection)
 
 
 def lease_refresh(connection: Connection, account_id: str, holder: str, now_ms: int, until_ms: int) -> bool:

@@ -171,10 +171,12 @@ vault_keys = Table(
     Column("created_ms", BigInteger, nullable=False),
 )
 
-# One row. Every change that other processes must hear of makes it one more.
+# One row. Every change that other processes must hear of makes `value` one more; `accounts` is the `value` of the last
+# change of what operators set: accounts, secrets, settings.
 revision = Table(
     "revision",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("value", BigInteger, nullable=False),
+    Column("accounts", BigInteger, nullable=False),
 )

@@ -14,11 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DatabaseError
-
 from codemie_core.store.database import revision_of
+from codemie_core.store.place import DatabaseTrouble
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,6 +33,8 @@ POLL = 0.5
 """Seconds between two looks for changes of other processes."""
 RETRY = 1.0
 """Seconds before a database that failed is tried again."""
+LARGEST_BATCH = 1_000
+"""Posted works in one transaction: other processes wait for its end."""
 
 type Work[Result] = Callable[[Connection], Result]
 
@@ -47,45 +49,62 @@ class StoreWorker:
         self._posted: deque[Work[object]] = deque()
         self._on_revision: Callable[[int], None] | None = None
         self._revision = 0
-        self._closing = self._given_up = False
-        self._poll_at = self._flush_at = self._quiet_until = 0.0
+        self._closing = self._given_up = self._ended = False
+        self._poll_at = self._flush_at = 0.0
         self.trouble = ""
         """Why the database cannot be used; "" when it can."""
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Posted works not yet done. Grows while the database is in trouble: collect in fewer, larger ones then."""
+        return len(self._posted)
+
     async def call[Result](self, work: Work[Result], writing: bool = True) -> Result:
-        """Do it now, in a transaction, and give back what it gives. It is done even when the caller is cancelled."""
+        """Do it now, in a transaction, and give back what it gives. It is done even when the caller is cancelled.
+
+        What was posted before may come after it. DatabaseTrouble when the database cannot be used now.
+        """
         future: Future[Result] = Future()
         with self._wake:
             if self._closing:
-                raise RuntimeError("the store is closed")
+                raise DatabaseTrouble("the proxy is ending: the database is closed")
             self._calls.append((work, writing, future))
             self._wake.notify()
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def post(self, work: Work[object]) -> None:
-        """Do it soon, together with others. What raises for good is logged and dropped."""
+        """Do it soon, together with others. What raises by itself is logged and dropped.
+
+        Nothing is kept for a database that may only be read, nor after the end.
+        """
         with self._wake:
+            if self._database.read_only_because or self._ended:
+                return
             if not self._posted:
                 self._flush_at = time.monotonic() + BATCH
             self._posted.append(work)
             self._wake.notify()
 
     def on_revision(self, seen: int, callback: Callable[[int], None]) -> None:
-        """Have `callback(revision)` called, in this thread, whenever another revision than `seen` is found."""
+        """Have `callback(revision)` called, in this thread, whenever another revision than `seen` is found.
+
+        When it raises, that is trouble with the database, and it is called again.
+        """
         with self._wake:
             self._revision, self._on_revision = seen, callback
             self._wake.notify()
 
     def close(self, timeout: float = 3.0) -> bool:
-        """Do what is left, within so many seconds. Was all of it done?"""
+        """Do what is left, within so many seconds. Was all of it done? Blocks: not for the event loop."""
         with self._wake:
             self._closing = True
             self._wake.notify()
         self._thread.join(timeout)
-        self._given_up = True
-        done = not self._thread.is_alive() and not self._posted
+        with self._wake:
+            self._given_up = True
+        done = self._ended and not self._posted
         if not done:
             logger.warning("The database did not take what was left within %g s: %s", timeout, self.trouble or "slow")
         return done
@@ -102,19 +121,20 @@ class StoreWorker:
             now = time.monotonic()
             if self._posted and (now >= self._flush_at or closing):
                 self._flush()
-            if self._on_revision and now >= self._poll_at:
+            if self._on_revision and now >= self._poll_at and not closing:
                 self._look(self._on_revision)
-            if closing and not self._calls:
-                if not self._posted or self._given_up:
-                    return
-                time.sleep(BATCH)
+            if closing:
+                with self._wake:
+                    if not self._calls and (not self._posted or self._given_up):
+                        self._ended = True
+                        return
+                if self.trouble:
+                    time.sleep(BATCH)
 
     def _due(self) -> bool:
         now = time.monotonic()
-        return bool(self._calls) or (bool(self._posted) and now >= self._flush_at) or self._poll_due(now)
-
-    def _poll_due(self, now: float) -> bool:
-        return self._on_revision is not None and now >= self._poll_at
+        posted = bool(self._posted) and now >= self._flush_at
+        return bool(self._calls) or posted or (self._on_revision is not None and now >= self._poll_at)
 
     def _pause(self) -> float | None:
         times = [self._flush_at] if self._posted else []
@@ -132,32 +152,41 @@ class StoreWorker:
             future.set_result(result)
 
     def _flush(self) -> None:
-        batch = list(self._posted)
+        with self._wake:
+            batch = list(islice(self._posted, LARGEST_BATCH))
         try:
             self._transact(batch)
-        except DatabaseError as error:
-            self._flush_at = time.monotonic() + RETRY
-            self._troubled(error)
-            return
+            done = len(batch)
+        except DatabaseTrouble as trouble:
+            self._troubled(trouble)
+            done = 0
         except Exception:
-            self._one_by_one(batch)
-        for _ in batch:
-            self._posted.popleft()
-        self._flush_at = time.monotonic() + BATCH
-        self._well()
+            done = self._one_by_one(batch)
+        with self._wake:
+            for _ in range(done):
+                self._posted.popleft()
+        if done == len(batch):
+            self._flush_at = time.monotonic() + BATCH
+            self._well()
+        else:
+            self._flush_at = time.monotonic() + RETRY
 
     def _transact(self, batch: Sequence[Work[object]]) -> None:
         with self._database.writing() as connection:
             for work in batch:
                 work(connection)
 
-    def _one_by_one(self, batch: Sequence[Work[object]]) -> None:
-        """One of them is at fault, not the database: the others are done without it."""
-        for work in batch:
+    def _one_by_one(self, batch: Sequence[Work[object]]) -> int:
+        """One of them is at fault, not the database: the others are done without it. How many are dealt with."""
+        for count, work in enumerate(batch):
             try:
                 self._transact([work])
+            except DatabaseTrouble as trouble:
+                self._troubled(trouble)
+                return count
             except Exception as error:
-                logger.error("A change was not stored: %s", type(error).__name__)
+                logger.error("A change was not stored: %s", _first_line(error))
+        return len(batch)
 
     def _look(self, callback: Callable[[int], None]) -> None:
         self._poll_at = time.monotonic() + POLL
@@ -171,15 +200,21 @@ class StoreWorker:
             self._poll_at = time.monotonic() + RETRY
             self._troubled(error)
         else:
-            self._well()
+            # While something waits to be written, reading proves little: the disk may still be full.
+            if not self._posted:
+                self._well()
 
     def _troubled(self, error: Exception) -> None:
-        words = str(getattr(error, "orig", "") or error).partition("\n")[0]
+        words = _first_line(error)
         if not self.trouble:
-            logger.warning("The database %s cannot be used, trying again: %s", self._database.where, words)
-        self.trouble = words or type(error).__name__
+            logger.warning("Not stored for now, trying again: %s", words)
+        self.trouble = words
 
     def _well(self) -> None:
         if self.trouble:
             logger.warning("The database %s can be used again", self._database.where)
             self.trouble = ""
+
+
+def _first_line(error: Exception) -> str:
+    return f"{error}".partition("\n")[0] or type(error).__name__

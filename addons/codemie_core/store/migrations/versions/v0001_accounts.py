@@ -139,10 +139,11 @@ def upgrade() -> None:
         "revision",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("value", sa.BigInteger, nullable=False),
+        sa.Column("accounts", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_revision"),
     )
     op.create_index("ix_conversations_changed", "conversations", ["changed"])
     op.create_index("ix_conversations_used_ms", "conversations", ["used_ms"])
     op.create_index("ix_conversations_account_id", "conversations", ["account_id"])
     op.create_index("ix_account_events_account_id_at_ms", "account_events", ["account_id", "at_ms"])
-    op.execute("insert into revision (id, value) values (1, 1)")
+    op.execute("insert into revision (id, value, accounts) values (1, 1, 1)")

@@ -1,0 +1,271 @@
+"""Serves requests with the operator's own accounts, and moves those that meet a limit to the next one.
+
+Fails closed: a request that the pool should serve goes out with an account's credential or not at all. The attempt
+machine does the moving, before the first byte has gone to the client; this addon chooses the account, attaches its
+credential to the wire copy and tells the pool how each attempt went. What is known lives in the pool, in memory; the
+keeper saves it and brings news of other processes. Without accounts none of its hooks is there.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+
+from mitmproxy import ctx, http
+from pydantic import Field, field_validator
+
+from codemie_core.accounts.calls import Call, call_of
+from codemie_core.accounts.commands import STRATEGY_OPTION, AccountCommands
+from codemie_core.accounts.empty import pool_empty
+from codemie_core.accounts.keeper import PoolKeeper
+from codemie_core.accounts.limits import SILENT, read_limits
+from codemie_core.accounts.outfit import Outfit
+from codemie_core.accounts.pool import Ask, Pool
+from codemie_core.accounts.strategies import STRATEGIES
+from codemie_core.accounts.turn import Tail, Turn, conversation_key, error_at_end, wait_before_next
+from codemie_core.accounts.verdicts import Act, Verdict, judge, judge_event
+from codemie_core.addon import Addon, AddonSettings, report
+from codemie_core.core_addon import core_of
+from codemie_core.durations import Duration
+from codemie_core.errors import Problem, SettingsError
+from codemie_core.exchange import RUN_ID, Attempt, Exchange, exchange_of
+from codemie_core.model_name import asked_model
+from codemie_core.policy import Answer, Retry
+from codemie_core.refusal import refuse
+from codemie_core.scope import address_of
+
+logger = logging.getLogger(__name__)
+
+AT_WORK = (
+    "request",
+    "upstream_response",
+    "upstream_failed",
+    "responseheaders",
+    "exchange_done",
+    "http_connect_upstream",
+)
+READ = frozenset({400, 401, 402, 429, 529})
+"""Statuses whose body tells what to do."""
+UNSERVED = Problem(
+    502, "pool_cannot_serve", "An account cannot serve this: it is replayed, or upstream_attempts is not at work."
+)
+
+
+class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
+    """One pool per process."""
+
+    class Settings(AddonSettings):
+        """How accounts are chosen. `codemie-proxy accounts` adds them."""
+
+        strategy: str = Field(
+            "session", description=f"How an account is chosen: {', '.join(STRATEGIES)}; see docs/accounts.md."
+        )
+        stickiness: Duration = Field(18000.0, description="How long an unused conversation keeps its account.")
+        max_conversations: int = Field(100_000, ge=1, description="Conversations whose account is remembered.")
+        max_accounts: int = Field(5, ge=1, le=30, description="Accounts tried per request, the first one included.")
+        passthrough: bool = Field(
+            False, description="Let a request go out with the client's own credentials when no account can serve it."
+        )
+        fallback_models: tuple[str, ...] = Field(
+            (), description='Models to ask for when no account has the asked one left, like "claude-opus-*=claude-x".'
+        )
+
+        @field_validator("strategy")
+        @classmethod
+        def _is_known(cls, strategy: str) -> str:
+            if strategy not in STRATEGIES:
+                raise ValueError(f"{strategy!r} is no strategy: write one of {', '.join(STRATEGIES)}")
+            return strategy
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        self.pool = Pool()
+        self.keeper: PoolKeeper
+        self._turns: dict[str, Turn] = {}
+        self._outfit: Outfit
+        self._wired = True
+
+    def settled(self) -> None:
+        """Load the accounts, before anybody asks for one."""
+        core, own = core_of(self), self.settings
+        self.pool.configure(
+            stickiness=own.stickiness, max_conversations=own.max_conversations, fallback_models=own.fallback_models
+        )
+        if not hasattr(self, "keeper"):
+            self.keeper = PoolKeeper(core.places, core.layers.environ, self.pool, RUN_ID)
+            self._outfit = Outfit(self.keeper)
+            try:
+                self.keeper.open()
+            except SettingsError as problem:
+                report(self, str(problem))
+        self._refresh()
+
+    def start(self) -> None:
+        """Keep in step with the database from now on."""
+        self.keeper.begin(self._refresh)
+        if self.pool.accounts:
+            logger.info("The pool has %d accounts, strategy %s", len(self.pool.accounts), self.pool.strategy)
+
+    async def stop(self) -> None:
+        """Save what the pool has learnt."""
+        await self.keeper.end()
+
+    def health(self) -> Mapping[str, object]:
+        """How many accounts there are, and how many could serve."""
+        states = [self.pool.status(account.id).state for account in self.pool.accounts]
+        out = ("paused", "sign in again", "limited", "guessed")
+        return {
+            "accounts": len(states),
+            "usable": sum(state not in out for state in states),
+            "strategy": self.pool.strategy,
+            "database": self.keeper.trouble or "well",
+        }
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Choose an account. The path is final: `upstream_attempts` has put the target's before it."""
+        request, exchange = flow.request, exchange_of(flow)
+        if flow.response is not None or flow.error is not None or not exchange.scoped or exchange.credentials:
+            return
+        origin = f"{request.scheme}://{address_of(request.host, request.port)}"
+        call = call_of(request.method, request.path)
+        if call is Call.CONTROL or not (self.pool.homes(origin) or self.keeper.trouble):
+            return
+        if exchange.plan is None or self.keeper.trouble:
+            refuse(flow, self._problem() if self.keeper.trouble else UNSERVED)
+            return
+        await exchange.identify(flow)
+        client = exchange.client_key or flow.client_conn.peername[0]
+        raw = request.raw_content or b""
+        model = asked_model(request.path, raw, request.headers.get("content-encoding", ""))
+        key = conversation_key(exchange.agent, exchange.conversation_id, client)
+        ask = Ask(origin, model, key)
+        found = self.pool.choose(ask)
+        if isinstance(found, tuple):
+            if not self.settings.passthrough:
+                refuse(flow, pool_empty(found, time.time()))
+            return
+        path = request.path.removeprefix(exchange.prefix) if exchange.prefix else request.path
+        turn = Turn(ask, found, path, raw, exchange.plan, moves=call is not Call.RESOURCE)
+        self._turns[exchange.request_id] = turn
+        problem = await self._outfit.equip(flow, exchange, turn)
+        if problem is not None:
+            refuse(flow, problem)
+
+    def upstream_response(self, flow: http.HTTPFlow, attempt: Attempt) -> None:
+        """Have errors read that say what to do about the account."""
+        turn, response = self._turns.get(exchange_of(flow).request_id), flow.response
+        if turn is not None and response is not None:
+            attempt.account = turn.choice.account.name
+            if response.status_code in READ and not attempt.held_back:
+                attempt.read_body()
+
+    async def upstream_failed(self, flow: http.HTTPFlow, attempt: Attempt) -> None:
+        """Tell the pool, and go on with the next account where that may help."""
+        exchange = exchange_of(flow)
+        turn, failure = self._turns.get(exchange.request_id), attempt.failure
+        if turn is None or failure is None or attempt.rejected or attempt.held_back:
+            return
+        attempt.account = turn.choice.account.name
+        now = time.time()
+        limits = read_limits(flow.response.headers.fields, now) if flow.response is not None else SILENT
+        verdict = judge(failure, limits, attempt.body, now)
+        if self._outfit.repaired(flow, turn, attempt):
+            attempt.decision = Retry(0.0)
+        elif verdict.act is Act.RELEASE:
+            self._settle(turn, None)
+        elif verdict.act is Act.REFRESH and await self._outfit.renewed(flow, exchange, turn):
+            attempt.decision = Retry(0.0)
+        else:
+            await self._next(flow, exchange, turn, attempt, verdict)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """This answer is the client's: what it says of limits counts, and the account serves."""
+        exchange, response = exchange_of(flow), flow.response
+        turn = self._turns.get(exchange.request_id)
+        if turn is None or response is None or turn.settled or not exchange.attempts or exchange.terminal is not None:
+            return
+        exchange.attempts[-1].account = turn.choice.account.name
+        if response.status_code < 400:
+            turn.settled = True
+            limits = read_limits(response.headers.fields, time.time())
+            self.pool.succeeded(turn.choice.account.id, turn.model, limits, turn.choice)
+            self.keeper.note()
+            encoded = response.headers.get("content-encoding", "identity") != "identity"
+            if encoded and response.headers.get("content-type", "").startswith("text/event-stream"):
+                turn.tail = Tail()
+                exchange.observers.append(turn.tail)
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """An error that ended the stream counts against its account; a client that left counts for nothing."""
+        turn = self._turns.pop(exchange.request_id, None)
+        if turn is None:
+            return
+        kind = error_at_end(turn.tail.kept if turn.tail else exchange.tail)
+        if kind and turn.settled:
+            verdict = judge_event(kind, time.time())
+            self.pool.failed(turn.choice.account.id, turn.model, verdict, turn.choice)
+        elif not turn.settled:
+            self.pool.released(turn.choice)
+        self.keeper.note()
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        """Sign in to an account's own outbound proxy. This flow is the CONNECT to it; mitmproxy never saves it."""
+        address = flow.server_conn.address
+        for account in self.pool.accounts:
+            proxy = account.outbound_proxy
+            if proxy is not None and (proxy.host, proxy.port) == address and proxy.authorization is not None:
+                flow.request.headers["proxy-authorization"] = proxy.authorization.get_secret_value()
+
+    async def _next(
+        self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, attempt: Attempt, verdict: Verdict
+    ) -> None:
+        """The next account, or why there is none."""
+        assert attempt.failure is not None
+        self._settle(turn, verdict)
+        if not turn.moves or turn.tried >= self.settings.max_accounts:
+            return
+        former, ask = turn.choice.account, turn.without_current()
+        found = self.pool.choose(ask)
+        if isinstance(found, tuple):
+            if verdict.reason:
+                attempt.decision = Answer(pool_empty(found, time.time()))
+            return
+        same_place = found.account.origin == former.origin
+        wait = wait_before_next(attempt.failure, verdict, attempt.decision, same_place)
+        if wait is None:
+            self.pool.released(found)
+            return
+        turn.take(ask, found)
+        problem = await self._outfit.equip(flow, exchange, turn)
+        attempt.decision = Retry(wait) if problem is None else Answer(problem)
+
+    def _settle(self, turn: Turn, verdict: Verdict | None) -> None:
+        if verdict is None:
+            self.pool.released(turn.choice)
+        else:
+            self.pool.failed(turn.choice.account.id, turn.model, verdict, turn.choice)
+        turn.settled = True
+        self.keeper.note()
+
+    def _problem(self) -> Problem:
+        return Problem(503, "pool_unavailable", f"The accounts of the pool cannot be used: {self.keeper.trouble}", 30)
+
+    def _refresh(self) -> None:
+        """Accounts or settings have changed: be at work only where there is something to do."""
+        stored = self.keeper.settings.get("account_rotation.strategy")
+        pinned = ctx.options.has_changed(STRATEGY_OPTION) or STRATEGY_OPTION.upper() in core_of(self).layers.environ
+        strategy = stored if stored in STRATEGIES and not pinned else self.settings.strategy
+        if self.pool.strategy != strategy:
+            self.pool.configure(strategy=str(strategy))
+        wired = bool(self.pool.accounts) or bool(self.keeper.trouble)
+        if wired != self._wired:
+            self._wired = wired
+            for hook in AT_WORK:
+                if wired:
+                    vars(self).pop(hook, None)
+                else:
+                    vars(self)[hook] = None
+            core_of(self).rewire()
+
+
+addons = [AccountRotation()]

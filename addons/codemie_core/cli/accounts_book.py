@@ -1,0 +1,147 @@
+"""The accounts of this CodeMie home, as the commands find and change them in the store."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from codemie_core.accounts.account import Account
+from codemie_core.accounts.pool import Pool
+from codemie_core.accounts.state import Status
+from codemie_core.errors import SettingsError
+from codemie_core.places import Places
+from codemie_core.settings import nearest
+from codemie_core.store.place import database_file, store_exists
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from codemie_core.store.database import Database
+    from codemie_core.vault import Vault
+
+NONE_YET = "there are no accounts yet. Add one: codemie-proxy accounts add NAME --provider anthropic"
+_OLD_EVENTS = 10_000
+
+
+class Book:
+    """One command's hold on the store."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time) -> None:
+        self.places, self.environ, self.clock = Places.from_env(environ), environ, clock
+
+    @property
+    def begun(self) -> bool:
+        """Is there a store? Asking creates nothing."""
+        return store_exists(self.places, self.environ)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """For a look. SettingsError when there is nothing to look at."""
+        if not self.begun:
+            raise SettingsError(NONE_YET)
+        with self._database() as database, database.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, make: bool = False) -> Iterator[Connection]:
+        """For a change: all of it or nothing. With `make` a store is made where there is none."""
+        if not (self.begun or make):
+            raise SettingsError(NONE_YET)
+        with self._database() as database, database.writing() as connection:
+            yield connection
+
+    def vault(self, connection: Connection) -> Vault:
+        """The vault that goes with this store; the store's first secret makes it."""
+        from codemie_core.store.secrets import set_vault_checks, vault_checks
+        from codemie_core.vault import open_vault
+
+        known = vault_checks(connection)
+        vault = open_vault(self.places, self.environ, known, may_create=True)
+        if not known:
+            set_vault_checks(connection, {vault.key_id: vault.check()}, round(self.clock() * 1000))
+        return vault
+
+    @property
+    def place(self) -> str:
+        """Where the store is, for people."""
+        from codemie_core.store.place import DATABASE_VARIABLE, database_url, describe
+
+        if self.environ.get(DATABASE_VARIABLE):
+            return describe(database_url(self.places, self.environ))
+        return str(database_file(self.places))
+
+    @contextmanager
+    def _database(self) -> Iterator[Database]:
+        try:
+            from sqlalchemy.exc import SQLAlchemyError
+
+            from codemie_core.store.database import open_database
+        except ModuleNotFoundError as missing:
+            raise SettingsError(f"accounts need {missing.name}: pip install 'codemie-proxy[store]'") from None
+        database = open_database(self.places, self.environ, clock=self.clock)
+        try:
+            yield database
+        except SQLAlchemyError as problem:
+            # The driver's own words, such as "database is locked"; SQLAlchemy's hold the statement.
+            cause = str(getattr(problem, "orig", "") or type(problem).__name__).strip().partition("\n")[0]
+            raise SettingsError(f"{self.place} cannot be used now: {cause}; nothing was changed") from None
+        finally:
+            database.close()
+
+
+def accounts(connection: Connection) -> list[Account]:
+    """All of them, those that go first at the top."""
+    from codemie_core.store.accounts import load_accounts
+
+    return sorted(load_accounts(connection), key=lambda account: (account.priority, account.name))
+
+
+def one(connection: Connection, name: str) -> Account:
+    """The account of this name or id. SettingsError names the nearest."""
+    from codemie_core.store.accounts import find
+
+    found = find(connection, name)
+    if found is not None:
+        return found
+    names = [account.name for account in accounts(connection)]
+    if not names:
+        raise SettingsError(NONE_YET)
+    close = nearest(name, names)
+    meant = f"did you mean {close!r}? " if close else ""
+    raise SettingsError(f"there is no account {name!r}; {meant}codemie-proxy accounts list shows all")
+
+
+def past_id(connection: Connection, name: str) -> str:
+    """The id of an account that is there, else of the last one of this name or id that was."""
+    from codemie_core.store.accounts import find
+    from codemie_core.store.audit import events
+
+    found = find(connection, name)
+    if found is not None:
+        return found.id
+    for event in events(connection, limit=_OLD_EVENTS):
+        if event.account_id and name in (event.account_name, event.account_id):
+            return event.account_id
+    return one(connection, name).id
+
+
+def statuses(connection: Connection, found: Sequence[Account], now: float) -> dict[str, Status]:
+    """How they are, by id: what the pool of a proxy started now would say."""
+    from codemie_core.store.pool import load_state
+
+    pool = Pool(clock=lambda: now)
+    pool.set_accounts(found)
+    pool.restore(load_state(connection, now))
+    return {account.id: pool.status(account.id) for account in found}
+
+
+def operator() -> str:
+    """Who the audit trail says it was."""
+    try:
+        return f"{getpass.getuser()}, command line"
+    except (KeyError, OSError):  # a user id without a name
+        return "command line"
