@@ -91,8 +91,8 @@ def test_demo_plays_every_scene_in_time_and_leaves_nothing(tmp_path: Path, codem
         code = running.end()
     assert code == 0, running.text
     assert time.monotonic() - began < SECONDS
-    assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == ["1", "2", "3", "4", "5"]
-    assert "All 5 scenes went as promised" in running.text
+    assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == ["1", "2", "3", "4", "5", "6"]
+    assert "All 6 scenes went as promised" in running.text
     assert running.started  # at least one proxy was seen, so there was something to leave behind
     assert running.left_behind() == []
     assert not codemie_home.exists()
@@ -120,6 +120,10 @@ def test_demo_interrupted_in_a_scene_leaves_nothing(how: signal.Signals, tmp_pat
         (
             "A failing addon",
             sabotage("except passing:", "except BaseException:", "codemie_core/addon.py"),
+        ),
+        (
+            "A limited account",
+            sabotage("READ = frozenset({400, 401, 402, 429, 529})", "READ = frozenset()", "account_rotation.py"),
         ),
     ],
 )

@@ -34,7 +34,7 @@ class Postgres:
     def new_database(self) -> str:
         """The URL of one that is empty."""
         name = f"test_{next(_numbers)}"
-        run = [self.binaries / "psql", "-h", self.folder, "-U", self.user, "-d", "postgres", "-qc"]
+        run: list[str | Path] = [self.binaries / "psql", "-h", self.folder, "-U", self.user, "-d", "postgres", "-qc"]
         subprocess.run([*run, f"create database {name}"], check=True, env=_environ(), timeout=30)
         return self.url(name)
 
@@ -48,9 +48,25 @@ class Postgres:
 
     def _control(self, *arguments: str) -> None:
         log = self.folder / "log"
-        command = [self.binaries / "pg_ctl", "-D", self.folder / "data", "-l", log, "-w", "-t", "60", *arguments]
+        command: list[str | Path] = [
+            self.binaries / "pg_ctl",
+            "-D",
+            self.folder / "data",
+            "-l",
+            log,
+            "-w",
+            "-t",
+            "60",
+            *arguments,
+        ]
         # Its output goes nowhere: the server would keep a pipe open.
-        done = subprocess.run(_as_user(self.user, command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environ(), timeout=90)
+        done = subprocess.run(
+            _as_user(self.user, command),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_environ(),
+            timeout=90,
+        )
         assert done.returncode == 0, log.read_text()
 
 
@@ -82,7 +98,15 @@ def _make(server: Postgres) -> None:
     secret = server.folder / "secret"
     secret.write_text(PASSWORD)
     shutil.chown(secret, server.user)
-    command = [server.binaries / "initdb", "-D", server.folder / "data", "-U", server.user, "-A", "scram-sha-256"]
+    command: list[str | Path] = [
+        server.binaries / "initdb",
+        "-D",
+        server.folder / "data",
+        "-U",
+        server.user,
+        "-A",
+        "scram-sha-256",
+    ]
     done = subprocess.run(
         _as_user(server.user, [*command, f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"]),
         capture_output=True,

@@ -19,28 +19,30 @@ class Call(StrEnum):
     """The agent's own business with its provider: keeps the client's credentials."""
 
 
+# Compatible endpoints have versions of their own (/api/paas/v4/chat/completions) or none.
 _TURNS = re.compile(
-    r"/v1/(messages|complete|completions|chat/completions|responses|embeddings|moderations)$"
+    r"/v1/(messages|complete|completions|responses|embeddings|moderations)$"
+    r"|/(chat/completions|v\d+/embeddings)$"
     r"|/backend-api/codex/responses$"
-    r"|/models/[^/]+:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict)$"
+    r"|/models/[^/]+:(generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict|rawPredict|"
+    r"streamRawPredict)$"
 )
-_SIDES = re.compile(
-    r"/v1/messages/count_tokens$|/v1/responses/(input_tokens|compact)$|/models/[^/]+:countTokens$"
-    r"|/v1(alpha|beta)?\d*/models(/[^/:]+)?$"
-)
+_SIDES = re.compile(r"/v1/messages/count_tokens$|/v1/responses/(input_tokens|compact)$|/models/[^/]+:countTokens$")
+_LISTS = re.compile(r"/v\d+((alpha|beta)\d*)?/models(/[^/:]+)?$")
 _RESOURCES = re.compile(
-    r"/v1/(files|batches|uploads|messages/batches|responses/[^/]+|chat/completions/[^/]+|vector_stores|fine_tuning|"
+    r"/v1/(files|batches|uploads|messages/batches|responses/[^/]+|chat/completions(/[^/]+)?|vector_stores|fine_tuning|"
     r"conversations|containers|images|audio|videos|skills)(/|$)"
-    r"|/v1(alpha|beta)\d*/(files|cachedContents|batches|tunedModels|operations|fileSearchStores)(/|$)|/upload/"
+    r"|/v1(alpha|beta)\d*/(files|cachedContents|batches|tunedModels|operations|fileSearchStores)(/|$)"
+    r"|/upload/v1(alpha|beta)\d*/|/models/[^/]+:(batchGenerateContent|asyncBatchEmbedContent|predictLongRunning)$"
 )
 
 
 def call_of(method: str, path: str) -> Call:
     """The kind of this call. `path` may carry a prefix and a query."""
-    bare = path.partition("?")[0].rstrip("/") or "/"
-    if _SIDES.search(bare):
+    bare = path.partition("?")[0].rstrip("/")
+    if _SIDES.search(bare) or (method in ("GET", "HEAD") and _LISTS.search(bare)):
         return Call.SIDE
     # A WebSocket of Codex begins with a GET to the path of its turns.
-    if _TURNS.search(bare) and method in ("POST", "GET"):
-        return Call.MODEL if method == "POST" or bare.endswith("/responses") else Call.RESOURCE
-    return Call.RESOURCE if _RESOURCES.search(bare) else Call.CONTROL
+    if _TURNS.search(bare) and (method == "POST" or (method == "GET" and bare.endswith("/responses"))):
+        return Call.MODEL
+    return Call.RESOURCE if _RESOURCES.search(bare) or _LISTS.search(bare) else Call.CONTROL

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import quote
 
-_MODEL_PATH = re.compile(r"(/models/)[^/:?]{1,200}(:)")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
-_VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*")')
+from codemie_core.accounts.spans import only, whole
+
+_MODEL_IN_PATH = re.compile(r"(/models/)[^/:]{1,200}(:\w+)$", re.ASCII)
 
 
 def with_model(raw: bytes, path: str, model: str) -> tuple[bytes, str] | None:
@@ -15,25 +16,15 @@ def with_model(raw: bytes, path: str, model: str) -> tuple[bytes, str] | None:
 
     Gemini has it in the path, all others in the JSON body's own `model`. A compressed body stays as it is: None.
     """
-    if _MODEL_PATH.search(path):
-        return raw, _MODEL_PATH.sub(lambda match: f"{match[1]}{model}{match[2]}", path, count=1)
-    span = _span_of_model(raw)
-    if span is None:
+    place, mark, query = path.partition("?")
+    if match := _MODEL_IN_PATH.search(place):
+        return raw, f"{place[: match.end(1)]}{quote(model, safe='@')}{match[2]}{mark}{query}"
+    try:
+        text = raw.decode()
+        request = whole(text)
+        member = only(text, request, "model") if isinstance(request.value, dict) else None
+    except (ValueError, RecursionError):
         return None
-    return raw[: span[0]] + json.dumps(model).encode() + raw[span[1] :], path
-
-
-def _span_of_model(raw: bytes) -> tuple[int, int] | None:
-    """Where the value of the outermost object's `model` is."""
-    if not raw.lstrip().startswith(b"{"):
+    if member is None or not isinstance(member.value, str):
         return None
-    depth = 0
-    for token in _TOKEN.finditer(raw):
-        first = token[0][:1]
-        if first in b"{[":
-            depth += 1
-        elif first in b"}]":
-            depth -= 1
-        elif depth == 1 and token[0] == b'"model"' and (value := _VALUE.match(raw, token.end())):
-            return value.span(1)
-    return None
+    return f"{text[: member.at]}{json.dumps(model)}{text[member.end :]}".encode(), path

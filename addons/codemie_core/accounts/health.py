@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from codemie_core.accounts.limits import Limits, Window
 from codemie_core.accounts.state import Cooldown, Usage
@@ -82,6 +83,9 @@ class Health:
 
     def put(self, cooldown: Cooldown) -> None:
         """Keep this one."""
+        if cooldown.over:
+            # By the clock of another machine its end may lie ahead of ours.
+            cooldown = replace(cooldown, until=0.0)
         if not cooldown.model:
             self.cooldown = cooldown
             return

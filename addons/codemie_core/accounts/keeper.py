@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from codemie_core.accounts.account import Account, Kind, Source
 from codemie_core.accounts.pool import Pool
 from codemie_core.accounts.secrets import SecretShelf, SecretTrouble
-from codemie_core.accounts.state import Change, Cooldown, PoolState
+from codemie_core.accounts.state import Change, PoolState
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.store.place import store_exists
@@ -303,19 +303,6 @@ class PoolKeeper:
             self.note()  # It gives only so many at a time.
 
     def _post(self, worker: StoreWorker, changes: list[Change]) -> None:
-        names = {account.id: account.name for account in self.pool.accounts}
+        from codemie_core.store.pool import save_changes
 
-        def save(connection: Connection) -> int:
-            from codemie_core.store.audit import record
-            from codemie_core.store.pool import save_changes
-
-            revision = save_changes(connection, changes)
-            for change in changes:
-                if isinstance(change, Cooldown) and change.account_id in names:
-                    what = "usable again" if change.over else "resting"
-                    about = f"{change.model}: " if change.model else ""
-                    name = names[change.account_id]
-                    record(connection, change.account_id, name, what, f"{about}{change.reason}", self._who)
-            return revision
-
-        worker.post(save)
+        worker.post(lambda connection: save_changes(connection, changes, self._who))

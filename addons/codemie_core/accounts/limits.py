@@ -6,34 +6,35 @@ and percent. What cannot be read is as good as absent: a head is never a reason 
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
-LONGEST = 366 * 86400.0
-"""Seconds. A reset farther away than this is none."""
+from codemie_core.accounts.moments import LONGEST, ahead, http_date, moment, number
+
 HARD = frozenset({"rejected", "rate_limited", "blocked", "queueing_hard", "payment_required"})
 """Words of Anthropic's for a window that is used up."""
+SHARED = frozenset({"5h", "7d"})
+"""Anthropic's windows that all models share; others, like 7d_opus or 7d_oi, are some models' own."""
 
-_EPOCH = 1e9
-"""A number above this is a time, below it a span."""
-_PREFIXES = (b"anthropic-ratelimit-", b"x-ratelimit-", b"x-codex-", b"retry-after", b"x-should-retry")
+_LONGEST_NAME = 64
 _LONGEST_VALUE = 100
-_UNIFIED = (re.compile(r"anthropic-ratelimit-unified-(?P<name>.+)-(?P<part>status|reset|utilization)"),)
-_METERED = (
-    re.compile(r"anthropic-ratelimit-(?P<name>.+)-(?P<part>limit|remaining|reset)"),
-    re.compile(r"x-ratelimit-(?P<part>limit|remaining|reset)-(?P<name>.+)"),
+_MOST_WINDOWS = 16
+"""Names come from upstreams and are stored: no more of them than any upstream has."""
+_PARTS = tuple(
+    (re.compile(pattern, re.ASCII), family)
+    for pattern, family in (
+        (r"anthropic-ratelimit-unified-overage-(?P<part>status|disabled-reason)", "overage"),
+        (r"anthropic-ratelimit-unified-(?P<part>status|reset|representative-claim)", "unified"),
+        (r"anthropic-ratelimit-unified-(?!overage)(?P<name>\w+)-(?P<part>status|reset|utilization)", "share"),
+        (r"anthropic-ratelimit-(?!unified)(?P<name>[\w-]+)-(?P<part>limit|remaining|reset)", "count"),
+        (r"x-ratelimit-(?P<part>limit|remaining|reset)-(?P<name>[\w-]+)", "count"),
+        (r"x-codex-(?P<name>primary|secondary|5h|7d)-(?P<part>used-percent|window-minutes|reset[\w-]*)", "codex"),
+        (r"(?P<part>x-ratelimit-reset|retry-after|retry-after-ms|x-should-retry)", "plain"),
+    )
 )
-_CODEX = (
-    re.compile(r"x-codex-(?P<name>.+)-(?P<part>used-percent|window-minutes|reset-after-seconds)"),
-    re.compile(r"x-codex-(?P<name>.+)-(?P<part>reset)s?-at"),
-)
-_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
-_SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(us|µs|ms|s|m|h|d)", re.ASCII)
-_UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MODELS_OWN = re.compile(r"(five_hour|seven_day)_\w+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Window:
 
     name: str
     utilization: float | None = None
+    """0 to 1, and a little above it where more was used than allowed."""
     remaining: int | None = None
     limit: int | None = None
     resets_at: float | None = None
@@ -49,9 +51,10 @@ class Window:
 
     @property
     def spent(self) -> bool:
-        """Is nothing left in it?"""
-        full = self.utilization is not None and self.utilization >= 1.0
-        return self.status in HARD or self.remaining == 0 or full
+        """Is nothing left in it? Its own status knows best: above 1.0 it may still be `allowed`."""
+        if self.status:
+            return self.status in HARD
+        return self.remaining == 0 or (self.utilization is not None and self.utilization >= 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +78,37 @@ class Limits:
         """Does it say nothing of any limit?"""
         return not (self.windows or self.status or self.resets_at or self.retry_after is not None)
 
+    @property
+    def account_spent(self) -> bool:
+        """Is a window spent that all models share?"""
+        return any(window.spent and window.name in SHARED for window in self.windows)
+
+    @property
+    def of_models(self) -> bool:
+        """Is it only some models' own share that is spent?"""
+        if self.account_spent:
+            return False
+        spent = [window.name for window in self.windows if window.status in HARD]
+        return _MODELS_OWN.fullmatch(self.claim) is not None or any(name.startswith(("5h_", "7d_")) for name in spent)
+
     def reset(self, now: float) -> float | None:
         """When the upstream says that the account serves again; None when it does not say."""
-        waited = None if self.retry_after is None else now + self.retry_after
-        if self.status in HARD and self.resets_at is not None:
-            return max(self.resets_at, waited or 0.0)
-        if waited is not None:
-            # The counters of API keys refill all the time; their own resets say when they will be full again.
-            return waited
-        spent = [window.resets_at for window in self.windows if window.spent and window.resets_at is not None]
-        return max(spent, default=self.resets_at)
+        waited = now + self.retry_after if self.retry_after else 0.0
+        spent = [window for window in self.windows if window.spent]
+        if self.account_spent:
+            # What some models' own week says is not about the account; where both are spent, the later one counts.
+            named = [window.resets_at for window in spent if window.name in SHARED]
+        else:
+            named = [window.resets_at for window in spent if window.remaining is None]
+        if self.status in HARD and not any(named):
+            named.append(self.resets_at)
+        if not any(named) and not waited:
+            # The counters of API keys refill all the time: their resets say when they will be full, not when to come.
+            named = [window.resets_at for window in spent]
+            if not self.status:
+                named.append(self.resets_at)
+        latest = max((at for at in (*named, waited) if at), default=0.0)
+        return latest if latest > now else None
 
 
 SILENT = Limits()
@@ -92,133 +116,85 @@ SILENT = Limits()
 
 def read_limits(fields: Iterable[tuple[bytes, bytes]], now: float) -> Limits:
     """The limits in a response's raw header fields. `now` is in seconds since the epoch."""
-    found: dict[str, str] = {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for name, value in fields:
-        lowered = name.lower()
-        if lowered.startswith(_PREFIXES) and len(value) <= _LONGEST_VALUE:
-            found[lowered.decode("latin-1")] = value.decode("latin-1").strip()
+        if len(name) <= _LONGEST_NAME and (meaning := _meaning(name)) and len(value) <= _LONGEST_VALUE:
+            family, window, part = meaning
+            found.setdefault((family, window), {})[part] = value.decode("latin-1").strip()
     return _limits(found, now) if found else SILENT
 
 
-def _limits(found: dict[str, str], now: float) -> Limits:
-    unified = "anthropic-ratelimit-unified-"
-    overage = found.get(f"{unified}overage-status", "")
+@lru_cache(maxsize=1024)
+def _meaning(name: bytes) -> tuple[str, str, str] | None:
+    """Family, window and part that a header is about. Upstreams send the same few names again and again."""
+    lowered = name.decode("latin-1").lower()
+    for pattern, family in _PARTS:
+        if match := pattern.fullmatch(lowered):
+            return family, match.groupdict().get("name") or "", match["part"]
+    return None
+
+
+_NOTHING: dict[str, str] = {}
+
+
+def _limits(found: dict[tuple[str, str], dict[str, str]], now: float) -> Limits:
+    unified, plain = found.get(("unified", ""), _NOTHING), found.get(("plain", ""), _NOTHING)
+    overage = found.get(("overage", ""), _NOTHING)
     return Limits(
-        windows=(*_unified(found, now), *_metered(found, now), *_codex(found, now)),
-        status=found.get(f"{unified}status", "").lower(),
-        resets_at=moment(found.get(f"{unified}reset", ""), now) or moment(found.get("x-ratelimit-reset", ""), now),
-        retry_after=retry_after_of(found, now),
-        claim=found.get(f"{unified}representative-claim", ""),
-        overage=overage,
-        out_of_credits=found.get(f"{unified}overage-disabled-reason", "") == "out_of_credits",
-        should_retry={"true": True, "false": False}.get(found.get("x-should-retry", "").lower()),
+        windows=tuple(_windows(found, now))[:_MOST_WINDOWS],
+        status=unified.get("status", "").lower(),
+        resets_at=moment(unified.get("reset", ""), now) or moment(plain.get("x-ratelimit-reset", ""), now),
+        retry_after=_retry_after(plain, now),
+        claim=unified.get("representative-claim", ""),
+        overage=overage.get("status", ""),
+        out_of_credits=overage.get("disabled-reason", "") == "out_of_credits",
+        should_retry={"true": True, "false": False}.get(plain.get("x-should-retry", "").lower()),
     )
 
 
-def _grouped(found: dict[str, str], patterns: Iterable[re.Pattern[str]]) -> dict[str, dict[str, str]]:
-    windows: dict[str, dict[str, str]] = {}
-    for header, value in found.items():
-        for pattern in patterns:
-            if match := pattern.fullmatch(header):
-                windows.setdefault(match["name"], {})[match["part"]] = value
-                break
-    return windows
+def _windows(found: dict[tuple[str, str], dict[str, str]], now: float) -> Iterator[Window]:
+    for (family, name), parts in found.items():
+        if family == "share":
+            yield Window(
+                name,
+                utilization=number(parts.get("utilization", "")),
+                resets_at=moment(parts.get("reset", ""), now),
+                status=parts.get("status", "").lower(),
+            )
+        elif family == "count":
+            remaining, limit = number(parts.get("remaining", "")), number(parts.get("limit", ""))
+            yield Window(
+                name,
+                remaining=None if remaining is None else int(remaining),
+                limit=None if limit is None else int(limit),
+                resets_at=moment(parts.get("reset", ""), now),
+            )
+        elif family == "codex":
+            yield from _of_codex(name, parts, now)
 
 
-def _unified(found: dict[str, str], now: float) -> Iterable[Window]:
-    for name, parts in _grouped(found, _UNIFIED).items():
-        if name == "overage":
-            continue  # It never decides about admission.
-        yield Window(
-            name,
-            utilization=number(parts.get("utilization", "")),
-            resets_at=moment(parts.get("reset", ""), now),
-            status=parts.get("status", "").lower(),
-        )
+def _of_codex(name: str, parts: dict[str, str], now: float) -> Iterator[Window]:
+    percent, minutes = number(parts.get("used-percent", "")), number(parts.get("window-minutes", ""))
+    reset = moment(parts.get("reset-at", "") or parts.get("resets-at", ""), now)
+    after = number(parts.get("reset-after-seconds", ""))
+    if reset is None and after:
+        reset = ahead(now + after, now)
+    if minutes == 0.0 or (percent is None and reset is None):
+        return  # Plans without a second window send zeros.
+    if name in ("5h", "7d"):
+        minutes = 300.0 if name == "5h" else 10_080.0
+    if minutes is not None:
+        name = "five_hour" if minutes <= 300 else "seven_day" if minutes >= 10_080 else name
+    yield Window(name, utilization=None if percent is None else percent / 100, resets_at=reset)
 
 
-def _metered(found: dict[str, str], now: float) -> Iterable[Window]:
-    for name, parts in _grouped(found, _METERED).items():
-        if name.startswith("unified"):
-            continue
-        remaining, limit = number(parts.get("remaining", "")), number(parts.get("limit", ""))
-        yield Window(
-            name,
-            remaining=None if remaining is None else int(remaining),
-            limit=None if limit is None else int(limit),
-            resets_at=moment(parts.get("reset", ""), now),
-        )
-
-
-def _codex(found: dict[str, str], now: float) -> Iterable[Window]:
-    for name, parts in _grouped(found, _CODEX).items():
-        percent = number(parts.get("used-percent", ""))
-        minutes = number(parts.get("window-minutes", ""))
-        reset = moment(parts.get("reset", ""), now)
-        after = number(parts.get("reset-after-seconds", ""))
-        if reset is None and after is not None:
-            reset = _ahead(now + after, now)
-        if minutes is not None:
-            name = "five_hour" if minutes <= 300 else "seven_day" if minutes >= 10_080 else name
-        yield Window(
-            {"5h": "five_hour", "7d": "seven_day"}.get(name, name),
-            utilization=None if percent is None else percent / 100,
-            resets_at=reset,
-        )
-
-
-def retry_after_of(found: dict[str, str], now: float) -> float | None:
+def _retry_after(plain: dict[str, str], now: float) -> float | None:
     """Seconds from `retry-after-ms`, `retry-after` as seconds or as an HTTP date; None when neither can be read."""
-    milliseconds = number(found.get("retry-after-ms", ""))
+    milliseconds = number(plain.get("retry-after-ms", ""))
     if milliseconds is not None:
         return min(milliseconds / 1000, LONGEST)
-    text = found.get("retry-after", "")
+    text = plain.get("retry-after", "")
     seconds = number(text)
-    if seconds is None and text:
-        at = _date(text)
-        seconds = at - now if at is not None and at > now else None
+    if seconds is None and (at := http_date(text)) is not None and at > now:
+        seconds = at - now
     return None if seconds is None else min(seconds, LONGEST)
-
-
-def moment(text: str, now: float) -> float | None:
-    """A reset: Unix seconds or milliseconds, RFC 3339, or a span from now; None unless it lies ahead, within a year."""
-    if not text:
-        return None
-    value = number(text)
-    if value is not None:
-        at = value / 1000 if value > _EPOCH * 100 else value if value > _EPOCH else now + value
-        return _ahead(at, now)
-    span = seconds_of(text)
-    if span is not None:
-        return _ahead(now + span, now)
-    try:
-        parsed = datetime.fromisoformat(text)
-        return _ahead((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp(), now)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def seconds_of(text: str) -> float | None:
-    """A span like "1h2m3.5s", "6s", "12ms"; None for anything else."""
-    total, end = 0.0, 0
-    for match in _SPAN.finditer(text):
-        if match.start() != end:
-            return None
-        total, end = total + float(match[1]) * _UNITS[match[2]], match.end()
-    return total if end and end == len(text) else None
-
-
-def number(text: str) -> float | None:
-    """A plain number that is not negative; None for anything else, "nan" and "1e9" too."""
-    return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def _ahead(at: float, now: float) -> float | None:
-    return at if math.isfinite(at) and now < at <= now + LONGEST else None
-
-
-def _date(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None

@@ -89,7 +89,7 @@ class Ranking:
         valid = self._valid[number]
         if valid is None:
             if not member.health.free_at(self._model, now):
-                self._rise(number, now)
+                self._enter(number, self._rank(number, now))
             return
         rank = self._rank(number, now)
         if rank < valid:
@@ -100,12 +100,7 @@ class Ranking:
         while asleep and asleep[0][0] <= now:
             number = heappop(asleep)[1]
             if self._valid[number] is None:
-                self._rise(number, now)
-
-    def _rise(self, number: int, now: float) -> None:
-        reached = self._reached.get(self.members[number].account.priority, 0.0)
-        self._turns[number] = max(self._turns[number], reached)
-        self._enter(number, self._rank(number, now))
+                self._enter(number, self._rank(number, now))
 
     def _sleep(self, number: int, until: float) -> None:
         self._valid[number] = None

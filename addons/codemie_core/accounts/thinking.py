@@ -1,75 +1,129 @@
 """Thinking blocks whose signature another account rejects: told from the error, and left out once.
 
-Anthropic signs the thinking of its models; an account of another organization may answer "Invalid `signature` in
-`thinking` block". Only then, and never in advance: with the signatures in place the conversation keeps its prompt cache
-and the model its thoughts.
+Anthropic signs the thinking of its models and checks it when it comes back; on newer models it is bound to model and
+conversation too. An account elsewhere, or a fallback model, may answer "Invalid `signature` in `thinking` block". Only
+then, and never in advance: with the signatures in place the conversation keeps its prompt cache and the model its
+thoughts.
+
+All blocks go, not only the one that the error names: where blocks are bound to what stands before them, the rest would
+be refused next. What is left has been seen to be accepted everywhere (NousResearch/hermes-agent#24107,
+pydantic/pydantic-ai#7984), but for one case: in the middle of a tool loop, with manual thinking (`enabled`), an older
+API demands that the newest turn begins with thinking and names the way out itself: "To avoid this requirement, disable
+`thinking`" (anomalyco/opencode#3077). So there it is off for this one request, and with it the strategy of
+`context_management` that requires it (anthropics/claude-code#11690). Adaptive thinking has no such rule, and newer
+models refuse to have it turned off.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
-_REJECTED = re.compile(rb"invalid\W+signature\W+in\W+(redacted_)?thinking\W+block", re.IGNORECASE)
+from codemie_core.accounts.spans import Part, cuts, only, parts, whole, without
+
+# Gateways wrap the error into text: quotes may be escaped, backticks be missing.
+_REJECTED = re.compile(
+    rb"invalid\W+(signature|data)\W+in\W+(redacted_)?thinking\W+block"
+    rb"|redacted_thinking\W+blocks\W+in\W+the\W+latest\W+assistant\W+message\W+cannot\W+be\W+modified",
+    re.IGNORECASE,
+)
+_LONGEST_ERROR = 64 * 1024
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 def rejected_signature(status: int, body: bytes) -> bool:
-    """Does this error say that a signature of earlier thinking is not accepted?"""
-    return status == 400 and _REJECTED.search(body) is not None
+    """Does this error say that earlier thinking is not accepted? The API says 400, some gateways make it a 429."""
+    return 400 <= status < 500 and _REJECTED.search(body, 0, _LONGEST_ERROR) is not None
 
 
 def without_thinking(raw: bytes) -> bytes | None:
-    """The request without the thinking of earlier turns; None when there is none in it, or it is no JSON.
+    """The request without the thinking of earlier turns; None when there is none in it, or it is not plain JSON.
 
-    A turn of nothing else goes as a whole: none may be empty. In the middle of a tool loop Anthropic expects the newest
-    turn to begin with thinking wherever thinking is on, so there it is switched off for this one request.
+    Everything else keeps its bytes. A turn of nothing but thinking goes as a whole: none may be empty.
     """
     try:
-        request = json.loads(raw)
+        text = raw.decode()
+        request = whole(text)
+        messages = only(text, request, "messages") if isinstance(request.value, dict) else None
+        if messages is None or not isinstance(messages.value, list):
+            return None
+        spans, broken_loop = _thoughts(text, parts(text, messages))
+        if not spans:
+            return None
+        if broken_loop:
+            spans += _manual_thinking(text, request)
     except (ValueError, RecursionError):
         return None
-    messages = request.get("messages") if isinstance(request, dict) else None
-    if not isinstance(messages, list):
-        return None
-    kept, newest = [], None
-    for message in messages:
-        shorter = _shorter(message)
-        if shorter is not None:
-            kept.append(shorter)
-        if isinstance(message, dict) and message.get("role") == "assistant":
-            newest = message, shorter
-    if kept == messages:
-        return None
-    request["messages"] = kept
-    if newest is not None and newest[0] is not newest[1] and _calls_tools(newest[0]):
-        _switch_off(request)
-    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
+    return without(text, spans).encode()
 
 
-def _shorter(message: Any) -> Any:
-    """The message without thinking: itself when there is none in it, None when nothing is left."""
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, list) or message.get("role") != "assistant":
-        return message
-    kept = [block for block in content if not (isinstance(block, dict) and block.get("type") in _THINKING)]
-    if len(kept) == len(content):
-        return message
-    return {**message, "content": kept} if kept else None
-
-
-def _calls_tools(message: dict[str, Any]) -> bool:
-    return any(isinstance(block, dict) and block.get("type") == "tool_use" for block in message["content"])
-
-
-def _switch_off(request: dict[str, Any]) -> None:
-    request.pop("thinking", None)
-    context = request.get("context_management")
-    if isinstance(context, dict) and isinstance(context.get("edits"), list):
-        # Clearing old thinking is refused where thinking is off.
-        edits = [e for e in context["edits"] if not (isinstance(e, dict) and "thinking" in str(e.get("type")))]
-        if edits:
-            request["context_management"] = {**context, "edits": edits}
+def _thoughts(text: str, messages: list[Part]) -> tuple[list[tuple[int, int]], bool]:
+    """Where the thinking is, and whether some of it belongs to a tool loop that still runs."""
+    loop_begins = _begin_of_loop([message.value for message in messages])
+    spans: list[tuple[int, int]] = []
+    gone: set[int] = set()
+    broken_loop = False
+    for number, message in enumerate(messages):
+        blocks = _blocks(text, message)
+        dropped = {place for place, block in enumerate(blocks) if _type(block.value) in _THINKING}
+        if not dropped:
+            continue
+        broken_loop = broken_loop or number >= loop_begins
+        if len(dropped) == len(blocks):
+            gone.add(number)
         else:
-            request.pop("context_management")
+            spans += cuts(blocks, dropped)
+    return spans + (cuts(messages, gone) if gone else []), broken_loop
+
+
+def _blocks(text: str, message: Part) -> list[Part]:
+    if not isinstance(message.value, dict) or message.value.get("role") != "assistant":
+        return []
+    content = only(text, message, "content")
+    return parts(text, content) if content is not None and isinstance(content.value, list) else []
+
+
+def _begin_of_loop(messages: list[Any]) -> int:
+    """The number of the first message after the last one of a person, if tool results come last; else behind all."""
+    begin, results = len(messages), False
+    for number in range(len(messages) - 1, -1, -1):
+        role = messages[number].get("role") if isinstance(messages[number], dict) else None
+        if role == "user":
+            if not _has_results(messages[number]):
+                break
+            results = True
+        elif role == "assistant":
+            if not results:
+                break
+            begin = number
+    return begin
+
+
+def _has_results(message: dict[str, Any]) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(_type(block) == "tool_result" for block in content)
+
+
+def _manual_thinking(text: str, request: Part) -> Iterator[tuple[int, int]]:
+    """Where thinking is asked for by hand, and what requires it."""
+    members = parts(text, request)
+    thinking = [place for place, member in enumerate(members) if member.key == "thinking"]
+    if not any(_type(members[place].value) == "enabled" for place in thinking):
+        return
+    dropped = set(thinking)
+    context = only(text, request, "context_management")
+    edits = only(text, context, "edits") if context is not None and isinstance(context.value, dict) else None
+    if edits is not None and isinstance(edits.value, list):
+        listed = parts(text, edits)
+        clearing = {place for place, edit in enumerate(listed) if "thinking" in _type(edit.value)}
+        if clearing and len(clearing) == len(listed):
+            dropped |= {place for place, member in enumerate(members) if member.key == "context_management"}
+        else:
+            yield from cuts(listed, clearing)
+    yield from cuts(members, dropped)
+
+
+def _type(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else ""

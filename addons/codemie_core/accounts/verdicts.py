@@ -7,13 +7,13 @@ and asks to be tried again benches nothing. 403 and other 4xx are the request's 
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from codemie_core.accounts.limits import LONGEST, Limits, seconds_of
+from codemie_core.accounts.complaint import Complaint, read_complaint
+from codemie_core.accounts.limits import SILENT, Limits
+from codemie_core.accounts.moments import LONGEST, ahead
+from codemie_core.accounts.thinking import rejected_signature
 from codemie_core.policy import Failure, Reason
 
 OVERLOADED = 10.0
@@ -21,29 +21,27 @@ LONGEST_OVERLOAD = 60.0
 """Seconds that an overloaded account is left alone: what the upstream says, up to this."""
 
 LIMITED = "limited (429)"
+SPENT = "its spend limit is reached"
 NO_CREDITS = "out of credits"
 NO_QUOTA = "no quota left for this model"
 OVERLOAD = "overloaded (529)"
 REFUSED = "its key is refused (401)"
-LIMIT_REASONS = (LIMITED, NO_CREDITS, NO_QUOTA)
+DISABLED = "its organization is disabled"
+LIMIT_REASONS = (LIMITED, SPENT, NO_CREDITS, NO_QUOTA)
 """Those that mean: all used up, come back later."""
 
-_CREDIT_WORDS = re.compile(
-    r"credit balance|insufficient[_ ]quota|insufficient credits|out of credits|exceeded your current quota|"
-    r"billing[_ ]hard[_ ]limit|payment required",
-    re.IGNORECASE,
-)
-_OF_ONE_MODEL = re.compile(r"reached for [\w.:-]+ in (organization|project)|per ?model|permodel", re.IGNORECASE)
-_MODELS = ("opus", "sonnet", "haiku", "fable")
 _STATUS_OF_EVENT = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
-    "insufficient_quota": 429,
+    "usage_limit_reached": 429,
     "RESOURCE_EXHAUSTED": 429,
+    "insufficient_quota": 402,
+    "usage_not_included": 402,
+    "billing_error": 402,
     "overloaded_error": 529,
+    "engine_overloaded_error": 529,
     "server_is_overloaded": 529,
     "slow_down": 529,
-    "billing_error": 402,
     "authentication_error": 401,
     "invalid_api_key": 401,
     "UNAUTHENTICATED": 401,
@@ -54,7 +52,7 @@ _STATUS_OF_EVENT = {
     "INTERNAL": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-_TRIED_ELSEWHERE = {502, 503, 504}
+_TRIED_ELSEWHERE = frozenset({502, 503, 504})
 
 
 class Act(StrEnum):
@@ -93,17 +91,17 @@ class Verdict:
 
 _RELEASE = Verdict(Act.RELEASE)
 _NEXT = Verdict(Act.NEXT)
+_REFUSED = Verdict(Act.REFRESH, Scope.ACCOUNT, reason=REFUSED, escalates=True)
 
 
 def judge(failure: Failure, limits: Limits, body: bytes | None, now: float) -> Verdict:
     """The verdict over an attempt of an account. `body` is what the error said, decoded, if anybody read it."""
     match failure.reason:
         case Reason.STATUS:
-            return _of_status(failure.status or 0, failure, limits, body or b"", now)
+            return _of_status(failure.status or 0, failure.retry_after, limits, body or b"", now)
         case Reason.ERROR_EVENT:
             status = _STATUS_OF_EVENT.get(failure.detail)
-            words = json.dumps({"type": failure.detail}).encode()
-            return _RELEASE if status is None else _of_status(status, failure, limits, words, now)
+            return _RELEASE if status is None else _of_status(status, failure.retry_after, limits, b"", now)
         case Reason.REJECTED | Reason.IDLE_TIMEOUT:
             return _RELEASE
         case _:
@@ -113,58 +111,54 @@ def judge(failure: Failure, limits: Limits, body: bytes | None, now: float) -> V
 def judge_event(kind: str, now: float) -> Verdict:
     """The verdict over an error event in the middle of a stream, by its type."""
     status = _STATUS_OF_EVENT.get(kind)
-    if status not in (401, 402, 429, 529):
-        return _RELEASE
-    return _of_status(status, Failure(Reason.ERROR_EVENT, kind), Limits(), json.dumps({"type": kind}).encode(), now)
+    return _of_status(status, None, SILENT, b"", now) if status in (401, 402, 429, 529) else _RELEASE
 
 
-def _of_status(status: int, failure: Failure, limits: Limits, body: bytes, now: float) -> Verdict:
+def _of_status(status: int, retry_after: float | None, limits: Limits, body: bytes, now: float) -> Verdict:
     if status == 401:
-        return Verdict(Act.REFRESH, Scope.ACCOUNT, reason=REFUSED, escalates=True)
+        return _REFUSED
     if status == 529:
-        asked = limits.retry_after or failure.retry_after or OVERLOADED
-        return Verdict(Act.NEXT, Scope.ACCOUNT, now + min(max(asked, 1.0), LONGEST_OVERLOAD), reason=OVERLOAD)
+        return _overloaded(Scope.ACCOUNT, limits.retry_after or retry_after, now)
     if status in _TRIED_ELSEWHERE:
         return _NEXT
-    words = list(_words(body))
-    if status in (400, 402, 429) and (limits.out_of_credits or any(map(_CREDIT_WORDS.search, words))):
-        return Verdict(Act.NEXT, Scope.MODEL, reason=NO_CREDITS, escalates=True)
-    if status == 402:
-        return Verdict(Act.NEXT, Scope.MODEL, reason=NO_CREDITS, escalates=True)
-    return _limited(limits, words, now) if status == 429 else _RELEASE
+    if status not in (400, 402, 429) or rejected_signature(status, body):
+        return _RELEASE
+    said = read_complaint(body, status, now)
+    if said.key_refused:
+        return _REFUSED
+    if said.disabled:
+        return Verdict(Act.NEXT, Scope.ACCOUNT, reason=DISABLED, escalates=True)
+    if said.spend_limit:
+        return _until(Scope.ACCOUNT, SPENT, said.until, now)
+    if status == 402 or said.no_credits:
+        return _until(Scope.MODEL, NO_CREDITS, None, now)
+    return _limited(limits, said, retry_after, now) if status == 429 else _RELEASE
 
 
-def _limited(limits: Limits, words: list[str], now: float) -> Verdict:
-    until = limits.reset(now) or _delay(words, now)
+def _limited(limits: Limits, said: Complaint, retry_after: float | None, now: float) -> Verdict:
+    if said.of_request:
+        return _NEXT
+    reset = limits.reset(now)
+    if limits.out_of_credits and not limits.account_spent:
+        # On subscriptions this header stands beside any limit: it decides only where the account's own are not spent.
+        return _until(Scope.MODEL, NO_CREDITS, reset, now)
+    until = reset or said.until or (now + retry_after if retry_after else None)
+    if said.overloaded and until is None:
+        return _overloaded(Scope.MODEL if said.of_model else Scope.ACCOUNT, None, now)
     if until is None and limits.should_retry and limits.silent:
         return _NEXT
-    of_model = any(name in limits.claim for name in _MODELS) or any(map(_OF_ONE_MODEL.search, words))
-    scope, reason = (Scope.MODEL, NO_QUOTA) if of_model else (Scope.ACCOUNT, LIMITED)
-    return Verdict(Act.NEXT, scope, until, until is not None, reason, escalates=True)
+    if not limits.account_spent and (limits.of_models or said.of_model):
+        return _until(Scope.MODEL, NO_QUOTA, until, now)
+    return _until(Scope.ACCOUNT, LIMITED, until, now)
 
 
-def _delay(words: list[str], now: float) -> float | None:
-    """Gemini says it in the body: `"retryDelay": "34s"`."""
-    spans = [span for word in words if (span := seconds_of(word)) and span <= LONGEST]
-    return now + max(spans) if spans else None
+def _until(scope: Scope, reason: str, until: float | None, now: float) -> Verdict:
+    """Until the time that the upstream named, if it did."""
+    at = None if until is None else ahead(until, now)
+    return Verdict(Act.NEXT, scope, at, at is not None, reason, escalates=True)
 
 
-def _words(body: bytes) -> Iterator[str]:
-    """All texts of a JSON error that say what it is about."""
-    try:
-        pending: list[object] = [json.loads(body)]
-    except (ValueError, RecursionError):
-        return
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending.extend(value)
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                if isinstance(inner, dict | list):
-                    pending.append(inner)
-                elif isinstance(inner, str) and key in _TELLING:
-                    yield inner
-
-
-_TELLING = frozenset({"type", "code", "message", "status", "reason", "quotaId", "quotaMetric", "retryDelay"})
+def _overloaded(scope: Scope, asked: float | None, now: float) -> Verdict:
+    known = asked if asked is not None and 0.0 < asked < LONGEST else OVERLOADED
+    wait = min(max(known, 1.0), LONGEST_OVERLOAD)
+    return Verdict(Act.NEXT, scope, now + wait, reason=OVERLOAD)

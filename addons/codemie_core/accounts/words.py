@@ -10,10 +10,14 @@ from codemie_core.accounts.account import Account, Kind, Source
 from codemie_core.accounts.providers import PROVIDERS
 from codemie_core.accounts.reasons import clock
 from codemie_core.accounts.state import Cooldown, Status
+from codemie_core.accounts.verdicts import REFUSED
 from codemie_core.redact import redact_text
 from codemie_core.scope import address_of
 
-STYLES: Mapping[str, str] = {
+NO_SECRET = "its secret cannot be had"
+"""The reason of an account whose secret its source does not give."""
+
+_STYLES: Mapping[str, str] = {
     "ready": "green",
     "in use": "green",
     "paused": "dim",
@@ -23,6 +27,7 @@ STYLES: Mapping[str, str] = {
     "probing": "yellow",
     "sign in again": "red",
 }
+_TROUBLES = {REFUSED: "key refused", NO_SECRET: "secret missing"}
 _TRYING = {"recovering": "the next request tries it", "probing": "one request is trying it"}
 _LAST_DAY = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 
@@ -33,11 +38,23 @@ def state_words(account: Account, status: Status, now: float) -> str:
         case "paused":
             return f"paused: {account.paused}" if account.paused else "paused"
         case "limited" | "guessed" if status.until is not None:
+            if trouble := trouble_of(status):
+                return f"{trouble}, tried again at {clock(status.until, now)}"
             source = "upstream said so" if status.verified else "a guess"
             return f"limited until {clock(status.until, now)} ({source})"
         case "recovering" | "probing":
             return f"recovering: {_TRYING[status.state]}"
     return status.state
+
+
+def trouble_of(status: Status) -> str:
+    """`key refused` or `secret missing`: what only its owner can mend; "" for all else."""
+    return _TROUBLES.get(status.reason, "") if status.state in ("guessed", "recovering", "probing") else ""
+
+
+def style(status: Status) -> str:
+    """The color of its state."""
+    return "red" if trouble_of(status) else _STYLES.get(status.state, "")
 
 
 def model_words(cooldown: Cooldown, now: float) -> str:
@@ -51,7 +68,10 @@ def remedy(account: Account, status: Status) -> str:
         return f"codemie-proxy accounts resume {account.name}"
     if status.state == "sign in again":
         return f"codemie-proxy auth login {account.provider} --name {account.name}"
-    return ""
+    trouble = trouble_of(status)
+    if trouble == "key refused" and account.kind is Kind.API_KEY and account.secret.source is Source.VAULT:
+        return f"codemie-proxy accounts key {account.name}"
+    return f"codemie-proxy accounts test {account.name}" if trouble else ""
 
 
 def used(status: Status) -> str:

@@ -50,6 +50,18 @@ Keyring = Annotated[
 ]
 
 
+@app.callback()
+def accounts() -> None:
+    """Before any of the commands: are their libraries there? Looking for them does not load them."""
+    from importlib.util import find_spec
+
+    from codemie_core.errors import SettingsError
+
+    for library in ("sqlalchemy", "alembic"):
+        if find_spec(library) is None:
+            raise SettingsError(f"accounts need the library {library}: pip install 'codemie-proxy[store]'")
+
+
 @app.command(epilog=ADD_EXAMPLES)
 def add(
     name: Annotated[str, typer.Argument(help="What to call it; shown in lists and logs.", show_default=False)],

@@ -32,8 +32,7 @@ def add(asked: Asked, as_json: bool) -> None:
 
     book = Book()
     account = account_of(asked, say, book.clock)
-    first = not book.begun
-    if not first:
+    if book.begun:
         # Before anybody types a secret for nothing.
         with book.reading() as connection:
             _require_new(connection, account.name)
@@ -42,6 +41,7 @@ def add(asked: Asked, as_json: bool) -> None:
     proxy_secret = _proxy_secret(asked.outbound_proxy, prompts)
     with book.writing(make=True) as connection:
         _require_new(connection, account.name)
+        first = not accounts(connection)
         vault = book.vault(connection) if secret or proxy_secret else None
         twin = _twin(connection, vault, account, secret)
         add_account(
@@ -52,7 +52,8 @@ def add(asked: Asked, as_json: bool) -> None:
             sealed_proxy=_sealed(vault, proxy_secret, f"proxy:{account.id}"),
         )
     if first:
-        say(f"Made {book.place}" + (f"; the key that seals its secrets is in {vault.place}" if vault else ""))
+        sealed_by = f"; the key that seals their secrets is in {vault.place}" if vault else ""
+        say(f"Your accounts are in {book.place}{sealed_by}")
     text = (
         f"Added {account.name}: {PROVIDERS[account.provider].label} at {account.base_url}, "
         f"priority {account.priority}. Its secret: {words.secret_words(account)}"
@@ -87,13 +88,13 @@ def key(name: str, env: str, command: str, keyring: str, as_json: bool) -> None:
             replace_secret(connection, account.id, vault.seal(secret.get_secret_value(), f"account:{account.id}"), None)
         else:
             drop_secret(connection, account.id)
-        change_account(connection, account.id, "secret replaced", place.source.value, operator(), secret=place)
         # What the old key had run into says nothing about the new one.
         state = load_state(connection, now)
         over = [
             replace(rest, until=now, since=now, streak=0) for rest in state.cooldowns if rest.account_id == account.id
         ]
-        save_changes(connection, over)
+        save_changes(connection, over, operator())
+        change_account(connection, account.id, "secret replaced", place.source.value, operator(), secret=place)
     text = f"{account.name} has another key. Its secret: {words.secret_words(changed)}"
     result(text, words.as_json(changed, Status("ready"), now), as_json)
     say(f"{NOTICE} To try it: codemie-proxy accounts test {account.name}")

@@ -65,6 +65,18 @@ class Book:
             set_vault_checks(connection, {vault.key_id: vault.check()}, round(self.clock() * 1000))
         return vault
 
+    def setting(self, section: str, key: str) -> tuple[str, str]:
+        """A setting of an addon, which needs not be loaded for it, and where it is set; "" and "" if nowhere."""
+        from codemie_core.sources import read_layers
+
+        variable = f"CODEMIE_{section}_{key}".upper()
+        if text := self.environ.get(variable):
+            return text, variable
+        layers = read_layers(self.places, self.environ, {})
+        values = layers.file.get(section)
+        value = values.get(key) if isinstance(values, Mapping) else None
+        return (value, layers.file_name) if isinstance(value, str) else ("", "")
+
     @property
     def place(self) -> str:
         """Where the store is, for people."""
@@ -76,19 +88,11 @@ class Book:
 
     @contextmanager
     def _database(self) -> Iterator[Database]:
-        try:
-            from sqlalchemy.exc import SQLAlchemyError
+        from codemie_core.store.database import open_database
 
-            from codemie_core.store.database import open_database
-        except ModuleNotFoundError as missing:
-            raise SettingsError(f"accounts need {missing.name}: pip install 'codemie-proxy[store]'") from None
         database = open_database(self.places, self.environ, clock=self.clock)
         try:
             yield database
-        except SQLAlchemyError as problem:
-            # The driver's own words, such as "database is locked"; SQLAlchemy's hold the statement.
-            cause = str(getattr(problem, "orig", "") or type(problem).__name__).strip().partition("\n")[0]
-            raise SettingsError(f"{self.place} cannot be used now: {cause}; nothing was changed") from None
         finally:
             database.close()
 

@@ -88,9 +88,6 @@ def rename(name: str, new_name: str, as_json: bool) -> None:
     now = book.clock()
     with book.writing() as connection:
         account = one(connection, name)
-        taken = [other.name for other in accounts(connection) if other.id != account.id]
-        if new_name in taken:
-            raise SettingsError(f"there is an account {new_name!r} already; choose another name")
         change_account(connection, account.id, "renamed", f"from {account.name}", operator(), name=new_name)
         renamed = one(connection, account.id)
         status = statuses(connection, [renamed], now)[account.id]

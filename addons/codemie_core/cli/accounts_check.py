@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 import typer
+from pydantic import SecretStr
 
-from codemie_core.accounts.account import Account, Source
+from codemie_core.accounts import words
+from codemie_core.accounts.account import Account, Kind, Source
 from codemie_core.accounts.providers import credential_of
 from codemie_core.cli.accounts_book import Book, one
 from codemie_core.errors import SettingsError
 from codemie_core.redact import redact_text
+from codemie_core.scope import address_of
 
 if TYPE_CHECKING:
     import httpx
-    from pydantic import SecretStr
+    from sqlalchemy import Connection
 
 MODELS: Mapping[str, str] = {"gemini": "/v1beta/models", "codemie": "/v1/llm_models"}
 OTHER_MODELS = "/v1/models"
@@ -51,7 +56,6 @@ class Verdict:
     meaning: str
     good: bool | None
     models: int | None = None
-    location: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -72,40 +76,80 @@ def check(name: str, as_json: bool) -> None:
     book = Book()
     with book.reading() as connection:
         account = one(connection, name)
-    verdict = run(_asked(book, account))
+        vaulted = _Vaulted.of(book, connection, account)
+    verdict = run(_asked(book, account, vaulted))
     if as_json:
         typer.echo(json.dumps(verdict.as_json(), indent=2))
     else:
-        status = f"{verdict.status}" if verdict.status else "no answer"
         count = f", {verdict.models} models" if verdict.models else ""
-        typer.echo(f"GET {verdict.url}: {status}{count}\n{account.name}: {verdict.meaning}")
-    if verdict.good is False and not as_json:
+        typer.echo(f"GET {verdict.url}: {verdict.status or 'no answer'}{count}\n{account.name}: {verdict.meaning}")
+    if verdict.good is False:
         typer.echo(_remedy(account), err=True)
     if not verdict.good:
         raise typer.Exit(1)
 
 
-async def _asked(book: Book, account: Account) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class _Vaulted:
+    """What the vault has for one account."""
+
+    secret: SecretStr | None
+    proxy: SecretStr | None
+
+    @classmethod
+    def of(cls, book: Book, connection: Connection, account: Account) -> _Vaulted:
+        from codemie_core.store.accounts import sealed_proxies
+        from codemie_core.store.secrets import sealed_secret, vault_checks
+        from codemie_core.vault import open_vault
+
+        sealed, proxy = sealed_secret(connection, account.id), sealed_proxies(connection).get(account.id)
+        if not sealed and not proxy:
+            return cls(None, None)
+        vault = open_vault(book.places, book.environ, vault_checks(connection))
+        return cls(
+            vault.open(sealed[0], f"account:{account.id}") if sealed else None,
+            vault.open(proxy, f"proxy:{account.id}") if proxy else None,
+        )
+
+
+async def _asked(book: Book, account: Account, vaulted: _Vaulted) -> Verdict:
     import httpx
 
+    from codemie_core.accounts.secrets import SecretShelf
     from codemie_core.web import client_for
 
+    async def from_vault(_: Account) -> SecretStr:
+        if vaulted.secret is None:
+            raise SettingsError(f"{account.name}: the vault holds nothing for it. {_remedy(account)}")
+        return access_token(account, vaulted.secret)
+
     url = account.base_url + MODELS.get(account.provider, OTHER_MODELS)
-    secret = await book.secret(account)
-    client = client_for(url, book.places, _way_out(book.environ, account), book.ca_file, timeout=SECONDS)
+    secret = await SecretShelf(book.environ, from_vault).secret(account)
+    headers = _headers(account, secret, url)
+    ca_file, _ = book.setting("upstream_attempts", "ca_file")
+    client = client_for(url, book.places, _way_out(book.environ, account, vaulted.proxy), ca_file, timeout=SECONDS)
     async with client:
         try:
-            async with client.stream("GET", url, headers=_headers(account, secret, url)) as response:
+            async with client.stream("GET", url, headers=headers) as response:
                 return await _read(account, url, response)
         except httpx.HTTPError as problem:
             # Without its text: httpx puts URLs into it, and a proxy's may hold a password.
             return Verdict(account, url, None, f"it could not be asked ({type(problem).__name__})", None)
 
 
+def access_token(account: Account, stored: SecretStr) -> SecretStr:
+    """What goes into the request: of a sign-in only its access token, as it is; nothing is refreshed."""
+    if account.kind is not Kind.OAUTH:
+        return stored
+    try:
+        return SecretStr(json.loads(stored.get_secret_value())["access"])
+    except (ValueError, KeyError, TypeError):
+        login = f"codemie-proxy auth login {account.provider} --name {account.name}"
+        raise SettingsError(f"{account.name}: its sign-in cannot be read; sign in anew: {login}") from None
+
+
 def _headers(account: Account, secret: SecretStr, url: str) -> dict[str, str]:
     """The credential, as the wire would get it, if it may go to this very address."""
-    from urllib.parse import urlsplit
-
     credential, target = credential_of(account, secret), account.target
     if not credential.fits(target.scheme, target.host, target.port, urlsplit(url).path):
         raise SettingsError(f"{account.name}: its secret may not go to {url}; look at its base URL")
@@ -146,12 +190,22 @@ def _count(body: bytes) -> int | None:
 
 
 def _remedy(account: Account) -> str:
+    if account.kind is Kind.OAUTH:
+        return f"A proxy renews a sign-in by itself; to sign in anew: codemie-proxy auth login {account.provider}"
     if account.secret.source is not Source.VAULT:
-        return (
-            f"It comes from {account.secret.source.value}: put the right one there; proxies read it anew after a 401."
-        )
+        return f"It comes from {words.secret_words(account)}; a proxy reads it anew after a 401."
     return f"To give it another key: codemie-proxy accounts key {account.name}"
 
 
-def _way_out(environ: Mapping[str, str], account: Account) -> Mapping[str, str]:
-    return environ
+def _way_out(environ: Mapping[str, str], account: Account, authorization: SecretStr | None) -> Mapping[str, str]:
+    """The variables that lead out by the account's own proxy, if it has one."""
+    proxy = account.outbound_proxy
+    if proxy is None:
+        return environ
+    signed_in = ""
+    if authorization is not None:
+        pair = base64.b64decode(authorization.get_secret_value().removeprefix("Basic ")).decode()
+        user, _, password = pair.partition(":")
+        signed_in = f"{quote(user, safe='')}:{quote(password, safe='')}@"
+    url = f"{proxy.scheme}://{signed_in}{address_of(proxy.host, proxy.port)}"
+    return {"https_proxy": url, "http_proxy": url}

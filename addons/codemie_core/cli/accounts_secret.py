@@ -48,12 +48,13 @@ class Prompts:
         from codemie_core.sso.paste import hidden, lines
 
         async def first() -> str:
+            # Not before: whoever sees this may type, or press Ctrl-C.
+            typer.echo(f"{what[:1].upper()}{what[1:]} (it stays hidden), Enter:", err=True)
             async with aclosing(lines(_STDIN, LONGEST)) as arriving:
                 async for line in arriving:
                     return line
             return ""
 
-        typer.echo(f"{what[:1].upper()}{what[1:]} (it stays hidden), Enter:", err=True)
         with hidden(_STDIN):
             return run(first())
 

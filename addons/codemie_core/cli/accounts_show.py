@@ -64,7 +64,7 @@ def _print(found: list[tuple[Account, Status]], now: float) -> None:
             account.name,
             f"{account.provider} at {account.base_url}" if several else account.provider,
             str(account.priority),
-            Text(words.state_words(account, status, now), style=words.STYLES.get(status.state, "")),
+            Text(words.state_words(account, status, now), style=words.style(status)),
             words.used(status),
             str(status.conversations or "-"),
             "\n".join(filter(None, why)) or "-",

@@ -34,12 +34,12 @@ def strategy(name: str, as_json: bool) -> None:
         raise SettingsError(f"there is no strategy {name!r}; {meant}There are: {', '.join(STRATEGIES)}")
     if name:
         _choose(book, name)
-    stored, pinned = _stored(book), book.environ.get(VARIABLE, "")
-    current, source = next(
-        (value, source)
-        for value, source in ((pinned, VARIABLE), (stored, "store"), _from_file(book), (DEFAULT, "default"))
-        if value
-    )
+    stored = _stored(book)
+    current, source = book.setting("account_rotation", "strategy")
+    pinned = source == VARIABLE
+    if stored and not pinned:
+        current, source = stored, "store"
+    current, source = current or DEFAULT, source or "default"
     if as_json:
         shown = {"strategy": current, "from": source, "stored": stored, "strategies": dict(WORDS)}
         typer.echo(json.dumps(shown, indent=2))
@@ -51,7 +51,7 @@ def strategy(name: str, as_json: bool) -> None:
     if name:
         say(f"{NOTICE} Conversations that have an account keep it.")
     if pinned:
-        say(f"{VARIABLE}={pinned} is set here, and stands above this for every proxy that is started with it.")
+        say(f"{VARIABLE}={current} is set here, and stands above this for every proxy that is started with it.")
 
 
 def _choose(book: Book, name: str) -> None:
@@ -71,15 +71,6 @@ def _stored(book: Book) -> str:
     with book.reading() as connection:
         found = load_settings(connection).get(SETTING)
     return found if isinstance(found, str) and found in STRATEGIES else ""
-
-
-def _from_file(book: Book) -> tuple[str, str]:
-    from codemie_core.sources import read_layers
-
-    layers = read_layers(book.places, book.environ, {})
-    section = layers.file.get("account_rotation")
-    value = section.get("strategy") if isinstance(section, Mapping) else None
-    return (value, layers.file_name) if isinstance(value, str) else ("", "")
 
 
 def _print(current: str) -> None:

@@ -9,7 +9,7 @@ def demo() -> None:
     """Watch the proxy work for ten seconds, with no account and no network.
 
     Plays a scripted model API and a real proxy: a stream, an overloaded upstream, one that is down, a cut stream,
-    a failing addon.
+    a failing addon, a pool of two accounts of which one is limited.
     """
     from codemie_core.demo.story import tell
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from codemie_core.demo.presets import preset
 from codemie_core.demo.received import Received
-from codemie_core.demo.script import Script, Step
+from codemie_core.demo.script import Script, Step, Then
 
 FAULT_HEADER = "x-demo-fault"
 
@@ -31,11 +31,11 @@ class Ledger:
         self._special: dict[str | Callable[[Received], bool], Script] = {}
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
-    def script(self, *steps: Step, then: Step | None = None) -> None:
+    def script(self, *steps: Step, then: Then = None) -> None:
         """Replace the queue: one step per request in order of arrival, then `then` for all others."""
         self._script = Script(deque(steps), then)
 
-    def script_for(self, whom: str | Callable[[Received], bool], *steps: Step, then: Step | None = None) -> None:
+    def script_for(self, whom: str | Callable[[Received], bool], *steps: Step, then: Then = None) -> None:
         """A queue of their own for requests that bear this key, or of which `whom` says yes (it sees their heads).
 
         The key is what `Received.keys` has. Asked in the order they were first given; a second call for the same
@@ -174,8 +174,8 @@ class Ledger:
         keys = received.keys if self._special else []
         for whom, script in self._special.items():
             if whom in keys if isinstance(whom, str) else whom(received):
-                return script.next() or self._default
-        return self._script.next() or self._default
+                return script.step_for(received) or self._default
+        return self._script.step_for(received) or self._default
 
     def __repr__(self) -> str:
         return (

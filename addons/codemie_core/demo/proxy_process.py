@@ -21,11 +21,16 @@ BUNDLE = Path(__file__).parents[2] / "codemie.py"
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 
+_COMMAND = f"import sys; sys.path.insert(0, {str(BUNDLE.parent)!r}); from codemie_core.cli.app import main; main()"
 _MITMDUMP = "from mitmproxy.tools.main import mitmdump; mitmdump()"
 
 
 class StartFailed(Exception):
     """The proxy did not come up; the message holds the end of its log."""
+
+
+class CommandFailed(Exception):
+    """A command of the demo's did not go well; the message is what it said."""
 
 
 class ProxyProcess:
@@ -80,6 +85,26 @@ class ProxyProcess:
             await asyncio.sleep(0.02)
         self.url = f"http://{found[0].addresses[0]}"
 
+    async def command(self, *arguments: str, typed: str = "") -> str:
+        """Run `codemie-proxy ARGUMENTS` in the proxy's home; what it printed. `typed` comes through a pipe."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _COMMAND, *arguments),
+            env=clean_environ(self._places.home),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            output, errors = await asyncio.wait_for(process.communicate(typed.encode()), START_SECONDS)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
+        if process.returncode:
+            raise CommandFailed((errors or output).decode(errors="replace").strip())
+        return output.decode(errors="replace")
+
     async def health(self, client: httpx.AsyncClient) -> dict[str, Any]:
         """What /health says."""
         answer = await client.get(f"{self.url}/health")
@@ -88,10 +113,13 @@ class ProxyProcess:
 
 
 def clean_environ(home: Path) -> dict[str, str]:
-    """Ours, without what would lead the demo's proxy away from this machine or to somebody's settings."""
+    """Ours, without what would lead the demo's proxy away from this machine or to somebody's settings.
+
+    Nor to the keyring: what is made for the demo ends with it.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.upper().startswith("CODEMIE_") and not name.upper().endswith("_PROXY")
     }
-    return {**kept, "CODEMIE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    return {**kept, "CODEMIE_HOME": str(home), "CODEMIE_KEYRING": "0", "PYTHONUNBUFFERED": "1"}

@@ -44,7 +44,7 @@ class Received:
 
     @property
     def keys(self) -> list[str]:
-        """Every credential it bears, without the word "Bearer": of x-api-key, authorization, x-goog-api-key, api-key."""
+        """Every credential it bears, without the word "Bearer", in the order of `CREDENTIALS`."""
         values = [value for name in CREDENTIALS for key, value in self.headers if key.lower() == name]
         return [value.removeprefix("Bearer ") for value in values]
 

@@ -1,4 +1,4 @@
-"""The five scenes of the demo. Each asks the proxy for something, shows what came, and checks that it came so."""
+"""The scenes of the demo. Each asks the proxy for something, shows what came, and checks that it came so."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import httpx
 from rich.markup import escape
 
+from codemie_core.demo.accounts_scene import a_limited_account
 from codemie_core.demo.frames import sse
 from codemie_core.demo.presets import preset
 from codemie_core.demo.script import Cut, Step
@@ -142,4 +143,7 @@ SCENES = (
     Scene("An upstream that is down", "Connection refused, three times.", an_upstream_that_is_down),
     Scene("A stream cut in the middle", "What has gone out cannot be taken back.", a_cut_stream),
     Scene("A failing addon", "It raises in every request and every response.", a_failing_addon),
+    Scene(
+        "A limited account", "Two keys in a pool; the first one is limited for a quarter of an hour.", a_limited_account
+    ),
 )

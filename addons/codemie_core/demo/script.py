@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from codemie_core.demo.gate import Gate
+
+if TYPE_CHECKING:
+    from codemie_core.demo.received import Received
 
 
 class Cut(StrEnum):
@@ -122,13 +126,19 @@ class Step:
         )
 
 
+type Then = Step | Callable[[Received], Step] | None
+"""After the steps of a queue: always the same, or what is made for a request (of which only the head is there yet)."""
+
+
 @dataclass(slots=True)
 class Script:
     """Steps in the order they are dealt out, and what comes after them."""
 
     steps: deque[Step] = field(default_factory=deque)
-    then: Step | None = None
+    then: Then = None
 
-    def next(self) -> Step | None:
+    def step_for(self, received: Received) -> Step | None:
         """The step of one more request; None for the default answer."""
-        return self.steps.popleft() if self.steps else self.then
+        if self.steps:
+            return self.steps.popleft()
+        return self.then(received) if callable(self.then) else self.then

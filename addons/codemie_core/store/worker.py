@@ -88,9 +88,10 @@ class StoreWorker:
             self._wake.notify()
 
     def on_revision(self, seen: int, callback: Callable[[int], None]) -> None:
-        """Have `callback(revision)` called, in this thread, whenever another revision than `seen` is found.
+        """Have `callback(seen)` called, in this thread, whenever another revision than the one it has seen is found.
 
-        When it raises, that is trouble with the database, and it is called again.
+        It looks itself for what has changed since. When it raises, that is trouble with the database, and it is called
+        again.
         """
         with self._wake:
             self._revision, self._on_revision = seen, callback
@@ -194,7 +195,7 @@ class StoreWorker:
             with self._database.reading() as connection:
                 found = revision_of(connection)
             if found != self._revision:
-                callback(found)
+                callback(self._revision)
                 self._revision = found
         except Exception as error:
             self._poll_at = time.monotonic() + RETRY

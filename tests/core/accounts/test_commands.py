@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from mitmproxy import command, exceptions, flow
+from mitmproxy import command, ctx, exceptions, flow
 from mitmproxy.addonmanager import Loader
 from mitmproxy.test import taddons, tflow
 
@@ -47,7 +47,7 @@ class Holder(AccountCommands):
     def configure(self, updated: set[str]) -> None:
         if STRATEGY_OPTION in updated:
             try:
-                self.pool.configure(strategy=taddons.ctx.options.codemie_account_rotation_strategy)
+                self.pool.configure(strategy=ctx.options.codemie_account_rotation_strategy)
             except SettingsError as problem:
                 raise exceptions.OptionsError(str(problem)) from None
 
@@ -65,8 +65,9 @@ def commands(holder: Holder) -> Iterator[command.CommandManager]:
 
 async def settled() -> None:
     """Until what a command began has ended."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.gather(*others)
+    begun = [task for task in asyncio.all_tasks() if task.get_name().startswith(("pause ", "resume ", "priority "))]
+    assert begun
+    await asyncio.wait_for(asyncio.gather(*begun), 5)
 
 
 async def test_list_shows_who_goes_first_and_how_each_is(commands: command.CommandManager) -> None:
@@ -167,7 +168,7 @@ async def test_why_says_which_account_a_request_went_out_with(commands: command.
 
 @pytest.mark.parametrize("other", [tflow.ttcpflow, tflow.tdnsflow])
 async def test_why_of_anything_else_than_http_is_no_account(
-    other: type[flow.Flow], commands: command.CommandManager
+    other: Callable[[], flow.Flow], commands: command.CommandManager
 ) -> None:
     assert commands.call("codemie.accounts.why", other()).startswith("no account of the pool")
 

@@ -1,6 +1,7 @@
 """How long an account is left alone."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ def failed(former: Cooldown | None, verdict: Verdict, now: float, made: float | 
     return after_failure(former, "id", "", verdict, now - 1 if made is None else made, now)
 
 
-def cooldown(seconds: float, since: float = NOW, **changes: object) -> Cooldown:
+def cooldown(seconds: float, since: float = NOW, **changes: Any) -> Cooldown:
     return dataclasses.replace(Cooldown("id", "", since + seconds, "limited", False, 1, since), **changes)
 
 

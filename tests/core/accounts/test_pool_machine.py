@@ -23,6 +23,7 @@ from support.pools import GUESS, HAIKU, NOTHING, OPUS, ORIGIN, Clock, named_acco
 
 MODELS = st.sampled_from([OPUS, HAIKU])
 NAMES = st.sampled_from("abcde")
+FATES = st.sampled_from(["well", "well", "guess", "verified", "model", "overload", "nothing", "left"])
 CONVERSATIONS = st.sampled_from(["", "one", "two", "three"])
 STICKINESS = 18000.0
 
@@ -40,7 +41,7 @@ class Out:
 class PoolMachine(RuleBasedStateMachine):
     choices = Bundle("choices")
 
-    @initialize(strategy=st.sampled_from(sorted(STRATEGIES)), accounts=st.integers(0, 3))
+    @initialize(strategy=st.sampled_from(sorted(STRATEGIES)), accounts=st.integers(2, 3))
     def start(self, strategy: str, accounts: int) -> None:
         self.clock = Clock()
         self.strategy = strategy
@@ -62,7 +63,22 @@ class PoolMachine(RuleBasedStateMachine):
 
     # What the operator does.
 
-    @rule(name=NAMES, priority=st.integers(0, 1), weight=st.integers(1, 3), deny=st.sampled_from([(), (HAIKU,)]))
+    @rule(action=st.sampled_from(["add", "remove", "pause", "pause", "resume", "resume"]), data=st.data())
+    def operate(self, action: str, data: st.DataObject) -> None:
+        if action == "add":
+            weight, denied = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([(), (HAIKU,)]))
+            self.add(data.draw(NAMES), data.draw(st.integers(0, 1)), weight, denied)
+            return
+        account = self.accounts[data.draw(st.sampled_from(sorted(self.accounts)))]
+        if action == "remove" and len(self.accounts) > 1:
+            del self.accounts[account.id]
+            self.out = {key: value for key, value in self.out.items() if key[0] != account.id}
+            self.probes.pop(account.id, None)
+        elif action != "remove":
+            paused = "lunch" if action == "pause" else None
+            self.accounts[account.id] = dataclasses.replace(account, paused=paused)
+        self.listed()
+
     def add(self, name: str, priority: int, weight: int, deny: tuple[str, ...]) -> None:
         if any(account.name == name for account in self.accounts.values()):
             return
@@ -71,36 +87,27 @@ class PoolMachine(RuleBasedStateMachine):
         self.accounts[account.id] = account
         self.listed()
 
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        if not self.accounts:
-            return
-        gone = data.draw(st.sampled_from(sorted(self.accounts)))
-        del self.accounts[gone]
-        self.out = {key: value for key, value in self.out.items() if key[0] != gone}
-        self.probes.pop(gone, None)
-        self.listed()
+    @rule(action=st.sampled_from(["strategy", "saved", "restart", "others", "others"]), data=st.data())
+    def something_happens(self, action: str, data: st.DataObject) -> None:
+        match action:
+            case "strategy":
+                self.another_strategy(data.draw(st.sampled_from(sorted(STRATEGIES))))
+            case "saved":
+                self.saved()
+            case "restart":
+                self.restart()
+            case _:
+                seconds, model = data.draw(st.sampled_from([5.0, 600.0])), data.draw(st.sampled_from(["", OPUS]))
+                self.others_say(data, seconds, model, data.draw(st.booleans()))
 
-    @rule(data=st.data(), paused=st.sampled_from([None, "lunch"]))
-    def pause_or_resume(self, data: st.DataObject, paused: str | None) -> None:
-        if not self.accounts:
-            return
-        name = data.draw(st.sampled_from(sorted(self.accounts)))
-        self.accounts[name] = dataclasses.replace(self.accounts[name], paused=paused)
-        self.listed()
+    @rule(seconds=st.sampled_from([1.0, 9.0, 30.0, 61.0, 61.0, 130.0, 300.0, 2000.0, 20000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
 
-    @rule(strategy=st.sampled_from(sorted(STRATEGIES)))
     def another_strategy(self, strategy: str) -> None:
         self.strategy = strategy
         self.pool.configure(strategy=strategy)
 
-    # What time and other processes do.
-
-    @rule(seconds=st.sampled_from([0.001, 1.0, 9.0, 30.0, 61.0, 300.0, 2000.0, 20000.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.clock.now += seconds
-
-    @rule()
     def saved(self) -> None:
         for change in self.pool.drain():
             self.store(change)
@@ -111,7 +118,6 @@ class PoolMachine(RuleBasedStateMachine):
         if former is None or age_of(change) >= age_of(former):
             self.database[key_of(change)] = change
 
-    @rule()
     def restart(self) -> None:
         while changes := self.pool.drain(everything=True):
             for change in changes:
@@ -128,10 +134,7 @@ class PoolMachine(RuleBasedStateMachine):
         )
         self.probes.clear()
 
-    @rule(data=st.data(), seconds=st.sampled_from([5.0, 600.0]), model=st.sampled_from(["", OPUS]), sure=st.booleans())
     def others_say(self, data: st.DataObject, seconds: float, model: str, sure: bool) -> None:
-        if not self.accounts:
-            return
         name = data.draw(st.sampled_from(sorted(self.accounts)))
         self.clock.now += 0.001
         now = self.clock.now
@@ -144,8 +147,27 @@ class PoolMachine(RuleBasedStateMachine):
 
     # What requests do.
 
-    @rule(target=choices, conversation=CONVERSATIONS, model=MODELS, excluded=st.sets(NAMES, max_size=2))
-    def choose(self, conversation: str, model: str, excluded: set[str]) -> Any:
+    @rule(target=choices, conversation=CONVERSATIONS, model=MODELS, excluded=st.sets(NAMES, max_size=1))
+    def ask(self, conversation: str, model: str, excluded: set[str]) -> Any:
+        found = self.choose(conversation, model, excluded)
+        return multiple() if found is None else (found, model)
+
+    @rule(model=MODELS, fate=FATES, seconds=st.sampled_from([0.0, 61.0, 130.0]))
+    def go_on(self, model: str, fate: str, seconds: float) -> None:
+        self.clock.now += seconds
+        self.ask_and_hear("one", model, fate)
+
+    @rule(conversation=CONVERSATIONS, model=MODELS, fate=FATES)
+    def ask_and_hear(self, conversation: str, model: str, fate: str) -> None:
+        found = self.choose(conversation, model, set())
+        if found is not None:
+            self.end(found, model, fate)
+
+    @rule(pair=consumes(choices), fate=FATES)
+    def hear(self, pair: tuple[Choice, str], fate: str) -> None:
+        self.end(*pair, fate)
+
+    def choose(self, conversation: str, model: str, excluded: set[str]) -> Choice | None:
         self.clock.now += 0.001
         tried = frozenset(account.id for account in self.accounts.values() if account.name in excluded)
         ask = Ask(ORIGIN, model, conversation, tried)
@@ -154,17 +176,22 @@ class PoolMachine(RuleBasedStateMachine):
         able = [one for one in self.accounts.values() if one.id not in tried and self.able(one, model)]
         if not isinstance(found, Choice):
             assert not able, f"{[one.name for one in able]} could serve, but: {found}"
-            return multiple()
+            return None
         assert found.account.id in {one.id for one in able}, f"{found.account.id} is out"
         self.sticks(conversation, model, tried, found)
+        assert found.probe == any(self.guessed(found.account.id, known) for known in ("", model))
         if found.probe:
             self.probes[found.account.id] = (found.serial, self.clock.now + LEASE)
-        return (found, model)
+        return found
 
     def able(self, account: Account, model: str) -> bool:
         if account.paused is not None or not account.allows(model):
             return False
         return not any(self.blocked(account.id, known) for known in ("", model))
+
+    def guessed(self, account_id: str, model: str) -> bool:
+        out = self.out.get((account_id, model))
+        return out is not None and not out.over and not out.verified
 
     def blocked(self, account_id: str, model: str) -> bool:
         out = self.out.get((account_id, model))
@@ -195,22 +222,27 @@ class PoolMachine(RuleBasedStateMachine):
         outs = [self.out.get((account.id, known)) for known in ("", model)]
         return any(out is not None and not out.over and out.until > self.clock.now for out in outs)
 
-    @rule(pair=consumes(choices), kind=st.sampled_from(["guess", "verified", "model", "overload", "nothing"]))
-    def fail(self, pair: tuple[Choice, str], kind: str) -> None:
-        choice, model = pair
+    def end(self, choice: Choice, model: str, fate: str) -> None:
         now = self.clock.now = self.clock.now + 0.001
+        if fate == "left":
+            self.pool.released(choice)
+            self.heard(choice)
+            return
+        if fate == "well":
+            self.succeed(choice, model, now)
+            return
         verdict = {
             "guess": GUESS,
             "verified": verified(now + 400),
             "model": verified(now + 500, Scope.MODEL),
             "overload": overload(now),
             "nothing": NOTHING,
-        }[kind]
+        }[fate]
         self.pool.failed(choice.account.id, model, verdict, choice)
         self.heard(choice)
-        if choice.account.id not in self.accounts or kind == "nothing":
+        if choice.account.id not in self.accounts or fate == "nothing":
             return
-        key = (choice.account.id, model if kind == "model" else "")
+        key = (choice.account.id, model if fate == "model" else "")
         self.worsened(key, choice, verdict, now)
 
     def worsened(self, key: tuple[str, str], choice: Choice, verdict: Verdict, now: float) -> None:
@@ -227,22 +259,14 @@ class PoolMachine(RuleBasedStateMachine):
             assert held.until <= max(before, now + 1800.0)
         self.out[key] = Out(held.since, held.until, held.verified)
 
-    @rule(pair=consumes(choices), share=st.floats(0, 1.2), reset=st.sampled_from([None, 50.0, 5000.0]))
-    def succeed(self, pair: tuple[Choice, str], share: float, reset: float | None) -> None:
-        choice, model = pair
-        now = self.clock.now = self.clock.now + 0.001
-        limits = used(("5h", share, None if reset is None else now + reset))
+    def succeed(self, choice: Choice, model: str, now: float) -> None:
+        limits = used(("5h", now % 1, now + 50), ("7d", now % 7 / 7, now + 5000))
         self.pool.succeeded(choice.account.id, model, limits, choice)
         self.heard(choice)
         for known in ("", model):
             out = self.out.get((choice.account.id, known))
             if out is not None and choice.made > out.since and not out.over:
                 self.out[choice.account.id, known] = Out(now, now, out.verified, over=True)
-
-    @rule(pair=consumes(choices))
-    def client_left(self, pair: tuple[Choice, str]) -> None:
-        self.pool.released(pair[0])
-        self.heard(pair[0])
 
     def heard(self, choice: Choice) -> None:
         serial, _ = self.probes.get(choice.account.id, (0, 0.0))
@@ -280,5 +304,5 @@ def age_of(change: Cooldown | Usage | Home) -> tuple[float, float]:
             return (change.since, change.used)
 
 
-PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
 TestPool = PoolMachine.TestCase

@@ -70,10 +70,10 @@ def test_an_accounts_state_from_good_to_bad_and_back() -> None:
     proxy.wait(90)
     assert status().state == "in use"
     proxy.bench("a", GUESS)
-    proxy.wait(60)
+    proxy.wait(120)
     assert status().state == "recovering"
     proxy.choice("c")
-    assert (status().state, status().until) == ("probing", NOW + 180)
+    assert (status().state, status().until) == ("probing", NOW + 240)
     proxy.pool.set_accounts([named_account("a", paused="lunch")])
     assert (status().state, status().reason) == ("paused", "lunch")
     proxy.pool.set_accounts([named_account("a", needs_login=True)])

@@ -24,5 +24,5 @@ def test_rules_are_tried_in_order_and_never_give_the_asked_model_again(model: st
 
 @pytest.mark.parametrize("rule", ["", "claude-opus-*", "=claude-x", "claude-*=", "claude-*=claude-x-*"])
 def test_a_rule_that_is_none_is_named(rule: str) -> None:
-    with pytest.raises(SettingsError, match="fallback_models: .*PATTERN=MODEL"):
+    with pytest.raises(SettingsError, match=r"fallback_models: .*PATTERN=MODEL"):
         parse_substitutes([rule])

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from codemie_core.accounts import words
+from codemie_core.accounts import outfit, words
 from codemie_core.accounts.account import Account, Kind, SecretRef, Source
 from codemie_core.accounts.state import Cooldown, Status
+from codemie_core.accounts.verdicts import REFUSED
+from codemie_core.accounts.words import NO_SECRET
 from codemie_core.egress import parse_proxy
 
 NOON = time.mktime((2026, 8, 21, 12, 0, 0, 0, 0, -1))
@@ -30,6 +32,8 @@ def out(model: str = "", **changes: object) -> Cooldown:
         ),
         (Status("recovering", "limited"), "recovering: the next request tries it"),
         (Status("probing", "limited"), "recovering: one request is trying it"),
+        (Status("guessed", REFUSED, NOON + 60), "key refused, tried again at 12:01"),
+        (Status("guessed", NO_SECRET, NOON + 60), "secret missing, tried again at 12:01"),
         (Status("sign in again"), "sign in again"),
         (Status("paused", "holidays"), "paused: holidays"),
     ],
@@ -101,18 +105,42 @@ def test_all_about_an_account_leaves_out_what_is_not_set() -> None:
 
 
 @pytest.mark.parametrize(
-    "state, command",
+    "account, status, command",
     [
-        ("paused", "codemie-proxy accounts resume main"),
-        ("sign in again", "codemie-proxy auth login anthropic --name main"),
-        ("limited", ""),
+        (MAIN, Status("paused"), "codemie-proxy accounts resume main"),
+        (MAIN, Status("sign in again"), "codemie-proxy auth login anthropic --name main"),
+        (MAIN, Status("guessed", REFUSED), "codemie-proxy accounts key main"),
+        (
+            replace(MAIN, secret=SecretRef(Source.ENV, "K")),
+            Status("guessed", REFUSED),
+            "codemie-proxy accounts test main",
+        ),
+        (MAIN, Status("guessed", NO_SECRET), "codemie-proxy accounts test main"),
+        (MAIN, Status("guessed", "overloaded"), ""),
+        (MAIN, Status("limited"), ""),
     ],
 )
-def test_what_mends_it(state: str, command: str) -> None:
-    assert words.remedy(MAIN, Status(state)) == command
+def test_what_mends_it(account: Account, status: Status, command: str) -> None:
+    assert words.remedy(account, status) == command
 
 
-def test_each_state_has_a_color() -> None:
-    assert words.STYLES.keys() == {
-        *("ready", "in use", "paused", "sign in again", "limited", "guessed", "recovering", "probing")
-    }
+@pytest.mark.parametrize(
+    "status, color",
+    [
+        (Status("ready"), "green"),
+        (Status("in use"), "green"),
+        (Status("paused"), "dim"),
+        (Status("limited"), "yellow"),
+        (Status("guessed", "overloaded"), "yellow"),
+        (Status("guessed", REFUSED), "red"),
+        (Status("probing"), "yellow"),
+        (Status("sign in again"), "red"),
+        (Status("unknown"), ""),
+    ],
+)
+def test_what_only_its_owner_can_mend_is_red(status: Status, color: str) -> None:
+    assert words.style(status) == color
+
+
+def test_a_missing_secret_has_one_name_wherever_it_is_told() -> None:
+    assert outfit.NO_SECRET == NO_SECRET

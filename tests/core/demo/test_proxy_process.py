@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from codemie_core.demo import proxy_process
-from codemie_core.demo.proxy_process import ProxyProcess, StartFailed, clean_environ
+from codemie_core.demo.proxy_process import CommandFailed, ProxyProcess, StartFailed, clean_environ
 
 TARGET = "http://127.0.0.1:9"
 
@@ -86,5 +86,17 @@ def test_its_environment_leads_nowhere_else(tmp_path: Path, monkeypatch: pytest.
     found = clean_environ(tmp_path)
     assert found["CODEMIE_HOME"] == str(tmp_path)
     assert found["PATH"] == os.environ["PATH"]
-    assert [name for name in found if name.startswith("CODEMIE_")] == ["CODEMIE_HOME"]
+    assert [name for name in found if name.startswith("CODEMIE_")] == ["CODEMIE_HOME", "CODEMIE_KEYRING"]
+    # Nobody's keyring keeps what was made for the demo.
+    assert found["CODEMIE_KEYRING"] == "0"
     assert not [name for name in found if name.lower().endswith("_proxy")]
+
+
+async def test_a_command_runs_in_the_home_of_the_proxy_and_says_what_is_wrong(tmp_path: Path) -> None:
+    async with ProxyProcess(tmp_path / "demo", TARGET) as proxy:
+        arguments = ("--provider", "anthropic-compatible", "--base-url", TARGET)
+        assert "Added one" in await proxy.command("accounts", "add", "one", *arguments, typed="planted-key\n")
+        with pytest.raises(CommandFailed, match="'one' already"):
+            await proxy.command("accounts", "add", "one", *arguments, typed="planted-key\n")
+    # Beside the database and not in the keyring of whoever watches: it goes with the rest of the demo.
+    assert {path.name for path in (tmp_path / "demo" / "proxy").iterdir()} >= {"proxy.db", "vault.key"}

@@ -1,40 +1,15 @@
 """Each scene notices when what it shows did not happen: here none of it does, because there is no proxy."""
 
-import io
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from rich.console import Console
 
 from codemie_core.demo import scenes, stage
-from codemie_core.demo.proxy_process import ProxyProcess
 from codemie_core.demo.script import Step
 from codemie_core.demo.stage import SceneFailed, Stage
 from codemie_core.demo.upstream import Upstream
-
-
-class NoProxy:
-    """In the place of a proxy: clients reach the upstream itself."""
-
-    def __init__(self, url: str, addons: list[dict[str, Any]] | None = None) -> None:
-        self.url = url
-        self._addons = addons or []
-
-    async def __aenter__(self) -> "NoProxy":
-        return self
-
-    async def __aexit__(self, *details: object) -> None:
-        """Nothing to end."""
-
-    async def ready(self) -> None:
-        """It always is."""
-
-    async def health(self, client: httpx.AsyncClient) -> dict[str, Any]:
-        return {"counters": {"exchanges": {}}, "addons": self._addons}
+from support.no_proxy import NoProxy, without_proxy
 
 
 class Buffering(httpx.AsyncHTTPTransport):
@@ -43,17 +18,6 @@ class Buffering(httpx.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await super().handle_async_request(request)
         return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(await answer.aread()))
-
-
-@asynccontextmanager
-async def without_proxy(transport: httpx.AsyncHTTPTransport | None = None) -> AsyncIterator[Stage]:
-    async with Upstream() as upstream, httpx.AsyncClient(trust_env=False, transport=transport, timeout=2) as client:
-        proxy = cast(ProxyProcess, NoProxy(upstream.url))
-        made = Stage(Console(file=io.StringIO()), client, Path(), upstream, proxy)
-        try:
-            yield made
-        finally:
-            await made.take_upstream_down()
 
 
 @pytest.fixture(autouse=True)

@@ -31,13 +31,14 @@ async def raises(stage: Stage) -> None:
     raise ConnectionError("what a client library says")
 
 
-def test_there_are_the_five_scenes() -> None:
+def test_there_are_the_six_scenes() -> None:
     assert [scene.title for scene in SCENES] == [
         "A streamed answer",
         "An overloaded upstream",
         "An upstream that is down",
         "A stream cut in the middle",
         "A failing addon",
+        "A limited account",
     ]
 
 

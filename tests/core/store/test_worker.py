@@ -1,0 +1,305 @@
+"""The store's thread: batches, patience with a database in trouble, and a bounded end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from codemie_core.places import Places
+from codemie_core.store import database as store_database
+from codemie_core.store import tables
+from codemie_core.store.database import Database, bump, open_database, revision_of
+from codemie_core.store.place import DatabaseTrouble
+from codemie_core.store.settings import load_settings, put_setting
+from codemie_core.store.worker import StoreWorker
+from support.elsewhere import elsewhere, end, outcomes
+
+
+@pytest.fixture
+def worker(database: Database) -> Iterator[StoreWorker]:
+    """At work; ended afterwards."""
+    worker = StoreWorker(database)
+    yield worker
+    worker.close(1.0)
+
+
+def put(name: str) -> Callable[[Connection], None]:
+    def work(connection: Connection) -> None:
+        put_setting(connection, name, name)
+
+    return work
+
+
+def names(database: Database) -> set[str]:
+    with database.reading() as connection:
+        return set(load_settings(connection))
+
+
+def eventually(met: Callable[[], object], timeout: float = 15.0) -> float:
+    """Seconds until it was."""
+    begun = time.monotonic()
+    while not met():
+        assert time.monotonic() - begun < timeout
+        time.sleep(0.005)
+    return time.monotonic() - begun
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_call_gives_back_what_its_work_gives_or_raises(worker: StoreWorker, database: Database) -> None:
+    assert await worker.call(bump) == 2
+    assert await worker.call(revision_of, writing=False) == 2
+    with pytest.raises(ZeroDivisionError):
+        await worker.call(lambda connection: bump(connection) // 0)
+    assert await worker.call(revision_of) == 2
+
+
+async def test_calls_run_in_one_thread_and_never_on_the_loop(worker: StoreWorker) -> None:
+    threads = await asyncio.gather(*(worker.call(lambda _: threading.current_thread().name) for _ in range(5)))
+    assert set(threads) == {"store"}
+
+
+async def test_a_call_is_done_although_its_caller_has_left(worker: StoreWorker, database: Database) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        begun.set()
+        assert go.wait(10)
+        put_setting(connection, "a", 1)
+
+    with pytest.raises(asyncio.TimeoutError):
+        async with asyncio.timeout(0.2):
+            await worker.call(slow)
+    assert begun.is_set()
+    go.set()
+    assert await worker.call(load_settings) == {"a": 1}
+
+
+def test_posted_work_is_done_soon_in_one_transaction(worker: StoreWorker, database: Database) -> None:
+    commits: list[float] = []
+    sa.event.listen(database._engine, "commit", lambda _: commits.append(time.monotonic()))
+    begun = time.monotonic()
+    for number in range(10):
+        worker.post(put(f"n{number}"))
+        time.sleep(0.003)
+    eventually(lambda: not worker.waiting)
+    assert len(names(database)) == 10
+    # A busy machine may stretch the posting over two collections.
+    assert len(commits) <= 2
+    assert commits[-1] - begun < 0.1 + 0.5
+
+
+def test_one_that_fails_by_itself_takes_no_other_along(
+    worker: StoreWorker, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(connection: Connection) -> None:
+        connection.execute(sa.insert(tables.account_secrets).values(account_id="nobody", sealed=b"", version=1))
+
+    worker.post(put("a"))
+    worker.post(broken)
+    worker.post(put("b"))
+    eventually(lambda: not worker.waiting)
+    assert names(database) == {"a", "b"}
+    [told] = warnings(caplog)
+    assert told.startswith("A change was not stored")
+    assert not worker.trouble
+
+
+def test_a_locked_database_costs_one_warning_and_loses_nothing(
+    places: Places, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store_database, "BUSY_TIMEOUT", 0.1)
+    database = open_database(places, environ)
+    worker = StoreWorker(database)
+    worker.on_revision(1, lambda _: None)  # reading goes on well meanwhile
+    other = open_database(places, environ)
+    with other.writing():
+        worker.post(put("a"))
+        eventually(lambda: worker.trouble)
+        worker.post(put("b"))
+        time.sleep(2.5)  # long enough for two more tries in vain
+        assert worker.waiting == 2
+        with pytest.raises(DatabaseTrouble):
+            asyncio.run(worker.call(put("c")))
+    eventually(lambda: not worker.waiting)
+    assert names(other) == {"a", "b"}
+    eventually(lambda: not worker.trouble)
+    assert [words.partition(":")[0].partition(" /")[0][:22] for words in warnings(caplog)] == [
+        "Not stored for now, tr",
+        "The database postgresq" if not database.is_sqlite else "The database",
+    ]
+    assert worker.close()
+    other.close()
+    database.close()
+
+
+FULL_DISK = """
+import logging, resource
+from codemie_core.store.settings import load_settings, put_setting
+from codemie_core.store.worker import StoreWorker
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+database = open_database(places, os.environ)
+worker = StoreWorker(database)
+names = [f"n{number}" for number in range(50)]
+used = (places.proxy / "proxy.db-wal").stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (used + 20_000, resource.RLIM_INFINITY))
+for name in names:
+    worker.post(lambda connection, name=name: put_setting(connection, name, name * 2000))
+def until(met):
+    limit = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+until(lambda: worker.trouble)
+time.sleep(1.5)
+assert worker.waiting == 50, worker.waiting
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+until(lambda: not worker.waiting)
+with database.reading() as connection:
+    assert set(load_settings(connection)) == set(names)
+until(lambda: not worker.trouble)
+assert worker.close()
+print("recovered")
+"""
+
+
+@pytest.mark.parametrize("environ", ["sqlite"], indirect=True)
+def test_a_full_disk_costs_one_warning_and_loses_nothing(environ: dict[str, str]) -> None:
+    [told] = outcomes([elsewhere(FULL_DISK, environ)])
+    lines = told.splitlines()
+    assert len(lines) == 3, told
+    assert lines[0].startswith("Not stored for now, trying again: the database")
+    assert lines[1].endswith("can be used again")
+    assert lines[2] == "recovered"
+
+
+def test_a_good_end_writes_what_is_left_at_once(database: Database) -> None:
+    worker = StoreWorker(database)
+    for number in range(2_500):
+        worker.post(put(f"n{number}"))
+    assert worker.close(20.0)
+    assert len(names(database)) == 2_500
+    worker.post(put("late"))
+    assert worker.waiting == 0
+
+
+async def test_after_the_end_a_call_is_trouble(database: Database) -> None:
+    worker = StoreWorker(database)
+    worker.close()
+    with pytest.raises(DatabaseTrouble, match="ending"):
+        await worker.call(bump)
+
+
+async def test_calls_made_before_the_end_are_answered(database: Database) -> None:
+    worker = StoreWorker(database)
+    calls = [asyncio.ensure_future(worker.call(bump)) for _ in range(20)]  # noqa: TID251 - awaited below
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(worker.close)
+    assert sorted(await asyncio.gather(*calls)) == list(range(2, 22))
+
+
+def test_the_end_is_bounded_when_the_database_takes_nothing(
+    places: Places, environ: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    database, other = open_database(places, environ), open_database(places, environ)
+    worker = StoreWorker(database)
+    with other.writing():
+        worker.post(put("a"))
+        begun = time.monotonic()
+        assert not worker.close(0.5)
+        assert time.monotonic() - begun < 2
+    assert any("did not take what was left within 0.5 s" in words for words in warnings(caplog))
+    eventually(lambda: not worker.waiting)  # it was already waiting for the lock, which it now got
+    other.close()
+    database.close()
+
+
+def test_an_end_during_a_lock_that_goes_away_in_time_loses_nothing(places: Places, environ: dict[str, str]) -> None:
+    database, other = open_database(places, environ), open_database(places, environ)
+    worker = StoreWorker(database)
+    with other.writing():
+        worker.post(put("a"))
+        closing = threading.Thread(target=worker.close, args=(10.0,))
+        closing.start()
+        time.sleep(0.3)
+    closing.join(15)
+    assert names(other) == {"a"}
+    other.close()
+    database.close()
+
+
+def test_a_database_that_may_only_be_read_keeps_nothing_waiting(places: Places, environ: dict[str, str]) -> None:
+    database = open_database(places, environ)
+    with database.writing() as connection:
+        connection.exec_driver_sql("update alembic_version set version_num = '9999'")
+    database.close()
+    newer = open_database(places, environ)
+    worker = StoreWorker(newer)
+    worker.post(put("a"))
+    assert worker.waiting == 0
+    assert asyncio.run(worker.call(revision_of, writing=False)) == 1
+    assert worker.close()
+    newer.close()
+
+
+def test_a_change_of_another_process_is_told_within_a_second(
+    worker: StoreWorker, database: Database, environ: dict[str, str]
+) -> None:
+    program = """
+    from codemie_core.store.settings import put_setting
+    database = open_database(places, os.environ)
+    for line in sys.stdin:
+        with database.writing() as connection:
+            put_setting(connection, "a", line)
+        print(time.time(), flush=True)
+    """
+    heard: list[tuple[int, float]] = []
+    worker.on_revision(1, lambda seen: heard.append((seen, time.time())))
+    other = elsewhere(program, environ)
+    try:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        for change in range(3):
+            other.stdin.write("x\n")
+            other.stdin.flush()
+            changed = float(other.stdout.readline())
+            eventually(lambda: len(heard) > change)  # noqa: B023 - called at once
+            assert heard[-1][1] - changed < 1.0
+    finally:
+        end(other)
+    assert [seen for seen, _ in heard] == [1, 2, 3]
+
+
+def test_a_callback_that_fails_is_called_again(
+    worker: StoreWorker, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[int] = []
+
+    def callback(seen: int) -> None:
+        heard.append(seen)
+        if len(heard) == 1:
+            raise DatabaseTrouble("no such luck")
+
+    worker.on_revision(0, callback)
+    eventually(lambda: len(heard) == 2)
+    eventually(lambda: not worker.trouble)
+    assert heard == [0, 0]
+    assert warnings(caplog)[0].endswith("no such luck")
+    assert len(warnings(caplog)) == 2
+
+
+def test_nothing_new_is_not_told(worker: StoreWorker, tmp_path: Path) -> None:
+    heard: list[int] = []
+    worker.on_revision(1, heard.append)
+    time.sleep(1.2)  # two looks
+    assert heard == []
