@@ -310,6 +310,10 @@ def test_nonsense_is_as_good_as_absent(value: str) -> None:
     )
 
 
+def test_a_word_of_a_megabyte_is_not_kept() -> None:
+    assert read({f"{U}status": "x" * 1_000_000, f"{U}representative-claim": "x" * 1_000_000}) is SILENT
+
+
 def test_no_upstream_makes_more_windows_than_any_real_one_has() -> None:
     said = read({f"x-ratelimit-remaining-w{number}": "1" for number in range(500)})
     assert len(said.windows) == 16
@@ -349,4 +353,4 @@ def test_a_head_without_limits_costs_a_few_microseconds() -> None:
         for _ in range(100):
             read_limits(head, NOW)
         best = min(best, (time.perf_counter() - begun) / 100)
-    assert best < 50e-6  # About 3 microseconds; a busy machine is slower, a parse of every header is slower by far.
+    assert best < 10e-6  # About 2; the best of twenty does not depend on what else the machine does.

@@ -66,6 +66,10 @@ def test_what_is_no_json_raises(text: str) -> None:
         whole(text)
 
 
+def test_spans_may_come_in_any_order() -> None:
+    assert without("abcdef", [(4, 5), (0, 2)]) == "cdf"
+
+
 def test_nothing_to_cut_leaves_the_text() -> None:
     assert without("text", []) == "text"
     assert cuts([], set()) == []

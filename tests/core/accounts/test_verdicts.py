@@ -67,6 +67,7 @@ def said(message: str, kind: str = "x") -> dict[str, Any]:
         (REJECTED, None, verified(Scope.ACCOUNT, RESET, LIMITED)),
         (Limits(retry_after=30.0), None, verified(Scope.ACCOUNT, NOW + 30, LIMITED)),
         (Limits(retry_after=0.0), None, GUESS),
+        (Limits(resets_at=NOW + LONGEST + 1), None, GUESS),
         (Limits(resets_at=RESET), None, verified(Scope.ACCOUNT, RESET, LIMITED)),
         (ALLOWED, None, GUESS),
         (SILENT, None, GUESS),
