@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 
 from mitmproxy import ctx, http
+from mitmproxy.proxy.mode_specs import ReverseMode
 from pydantic import Field, field_validator
 
 from codemie_core.accounts.calls import Call, call_of
@@ -18,10 +19,19 @@ from codemie_core.accounts.commands import STRATEGY_OPTION, AccountCommands
 from codemie_core.accounts.empty import pool_empty
 from codemie_core.accounts.keeper import PoolKeeper
 from codemie_core.accounts.limits import SILENT, read_limits
-from codemie_core.accounts.outfit import Outfit
+from codemie_core.accounts.outfit import Left, Outfit
 from codemie_core.accounts.pool import Ask, Pool
 from codemie_core.accounts.strategies import STRATEGIES
-from codemie_core.accounts.turn import Tail, Turn, conversation_key, error_at_end, wait_before_next
+from codemie_core.accounts.turn import (
+    Sent,
+    Tail,
+    Turn,
+    conversation_key,
+    error_at_end,
+    path_below,
+    quits_on_429,
+    wait_before_next,
+)
 from codemie_core.accounts.verdicts import Act, Verdict, judge, judge_event
 from codemie_core.addon import Addon, AddonSettings, report
 from codemie_core.core_addon import core_of
@@ -31,7 +41,7 @@ from codemie_core.exchange import RUN_ID, Attempt, Exchange, exchange_of
 from codemie_core.model_name import asked_model
 from codemie_core.policy import Answer, Retry
 from codemie_core.refusal import refuse
-from codemie_core.scope import address_of
+from codemie_core.scope import address_of, normal_host
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +58,15 @@ READ = frozenset({400, 401, 402, 429, 529})
 UNSERVED = Problem(
     502, "pool_cannot_serve", "An account cannot serve this: it is replayed, or upstream_attempts is not at work."
 )
+AGAIN = Problem(
+    503, "pool_busy", "The accounts tried for this request could not serve it, and others are left: try again.", 1
+)
 
 
 class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
     """One pool per process."""
+
+    switchable = False
 
     class Settings(AddonSettings):
         """How accounts are chosen. `codemie-proxy accounts` adds them."""
@@ -94,11 +109,19 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         if not hasattr(self, "keeper"):
             self.keeper = PoolKeeper(core.places, core.layers.environ, self.pool, RUN_ID)
             self._outfit = Outfit(self.keeper)
-            try:
-                self.keeper.open()
-            except SettingsError as problem:
-                report(self, str(problem))
+            if self.status.enabled:
+                self._open()
         self._refresh()
+
+    def _open(self) -> None:
+        try:
+            self.keeper.open()
+        except Exception as problem:
+            # Whatever it was: with accounts that nobody could read, no request may go out as if there were none.
+            self.keeper.trouble = str(problem) if isinstance(problem, SettingsError) else type(problem).__name__
+            if not isinstance(problem, SettingsError):
+                raise
+            report(self, str(problem))
 
     def start(self) -> None:
         """Keep in step with the database from now on."""
@@ -126,10 +149,12 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         request, exchange = flow.request, exchange_of(flow)
         if flow.response is not None or flow.error is not None or not exchange.scoped or exchange.credentials:
             return
-        origin = f"{request.scheme}://{address_of(request.host, request.port)}"
+        origin = f"{request.scheme}://{address_of(normal_host(request.host), request.port)}"
         call = call_of(request.method, request.path)
         if call is Call.CONTROL or not (self.pool.homes(origin) or self.keeper.trouble):
             return
+        if "sec-fetch-site" in request.headers and not isinstance(flow.client_conn.proxy_mode, ReverseMode):
+            return  # A browser behind the proxy: its pages may be anybody's, and are not to spend the accounts.
         if exchange.plan is None or self.keeper.trouble:
             refuse(flow, self._problem() if self.keeper.trouble else UNSERVED)
             return
@@ -137,18 +162,26 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         client = exchange.client_key or flow.client_conn.peername[0]
         raw = request.raw_content or b""
         model = asked_model(request.path, raw, request.headers.get("content-encoding", ""))
-        key = conversation_key(exchange.agent, exchange.conversation_id, client)
-        ask = Ask(origin, model, key)
+        key = conversation_key(exchange.agent, exchange.conversation_id, client, stored=call is Call.RESOURCE)
+        ask, waits = Ask(origin, model, key), quits_on_429(exchange.agent, request.headers.get)
         found = self.pool.choose(ask)
         if isinstance(found, tuple):
             if not self.settings.passthrough:
-                refuse(flow, pool_empty(found, time.time()))
+                refuse(flow, pool_empty(found, time.time(), waits))
             return
-        path = request.path.removeprefix(exchange.prefix) if exchange.prefix else request.path
-        turn = Turn(ask, found, path, raw, exchange.plan, moves=call is not Call.RESOURCE)
+        turn = Turn(
+            ask,
+            found,
+            Sent(request.scheme, request.host, request.port, request.path, raw),
+            path_below(request.path, exchange.prefix),
+            raw,
+            exchange.plan,
+            moves=call is not Call.RESOURCE,
+            waits_on_503=waits,
+        )
         self._turns[exchange.request_id] = turn
-        problem = await self._outfit.equip(flow, exchange, turn)
-        if problem is not None:
+        left = await self._outfit.equip(flow, exchange, turn)
+        if left is not None and (problem := self._without(flow, exchange, turn, left)) is not None:
             refuse(flow, problem)
 
     def upstream_response(self, flow: http.HTTPFlow, attempt: Attempt) -> None:
@@ -169,14 +202,19 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         now = time.time()
         limits = read_limits(flow.response.headers.fields, now) if flow.response is not None else SILENT
         verdict = judge(failure, limits, attempt.body, now)
-        if self._outfit.repaired(flow, turn, attempt):
+        if verdict.act is Act.RELEASE and isinstance(attempt.decision, Retry):
+            verdict = Verdict(Act.NEXT)  # What may be tried again had better be tried elsewhere.
+        in_time = turn.may_go_on(exchange.attempts)
+        if in_time and self._outfit.repaired(flow, turn, attempt):
             attempt.decision = Retry(0.0)
         elif verdict.act is Act.RELEASE:
             self._settle(turn, None)
-        elif verdict.act is Act.REFRESH and await self._outfit.renewed(flow, exchange, turn):
+        elif verdict.act is Act.REFRESH and in_time and await self._outfit.renewed(flow, exchange, turn):
             attempt.decision = Retry(0.0)
         else:
-            await self._next(flow, exchange, turn, attempt, verdict)
+            await self._next(flow, exchange, turn, attempt, verdict, in_time)
+        if isinstance(attempt.decision, Retry):
+            turn.settled = False
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """This answer is the client's: what it says of limits counts, and the account serves."""
@@ -184,28 +222,28 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         turn = self._turns.get(exchange.request_id)
         if turn is None or response is None or turn.settled or not exchange.attempts or exchange.terminal is not None:
             return
-        exchange.attempts[-1].account = turn.choice.account.name
-        if response.status_code < 400:
-            turn.settled = True
-            limits = read_limits(response.headers.fields, time.time())
-            self.pool.succeeded(turn.choice.account.id, turn.model, limits, turn.choice)
-            self.keeper.note()
-            encoded = response.headers.get("content-encoding", "identity") != "identity"
-            if encoded and response.headers.get("content-type", "").startswith("text/event-stream"):
-                turn.tail = Tail()
-                exchange.observers.append(turn.tail)
+        attempt = exchange.attempts[-1]
+        if attempt.failure is not None or attempt.held_back or response.status_code >= 400:
+            return
+        turn.settled = True
+        limits = read_limits(response.headers.fields, time.time())
+        self.pool.succeeded(turn.choice.account.id, turn.model, limits, turn.choice)
+        self.keeper.note()
+        turn.streams = response.headers.get("content-type", "").startswith("text/event-stream")
+        if turn.streams and response.headers.get("content-encoding", "identity") != "identity":
+            turn.tail = Tail()
+            exchange.observers.append(turn.tail)
 
     def exchange_done(self, exchange: Exchange) -> None:
         """An error that ended the stream counts against its account; a client that left counts for nothing."""
         turn = self._turns.pop(exchange.request_id, None)
         if turn is None:
             return
-        kind = error_at_end(turn.tail.kept if turn.tail else exchange.tail)
-        if kind and turn.settled:
+        if not turn.settled:
+            self.pool.released(turn.choice)
+        elif turn.streams and (kind := error_at_end(turn.tail.kept if turn.tail else exchange.tail)):
             verdict = judge_event(kind, time.time())
             self.pool.failed(turn.choice.account.id, turn.model, verdict, turn.choice)
-        elif not turn.settled:
-            self.pool.released(turn.choice)
         self.keeper.note()
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
@@ -217,27 +255,43 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
                 flow.request.headers["proxy-authorization"] = proxy.authorization.get_secret_value()
 
     async def _next(
-        self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, attempt: Attempt, verdict: Verdict
+        self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, attempt: Attempt, verdict: Verdict, in_time: bool
     ) -> None:
-        """The next account, or why there is none."""
+        """The next account; where there is none, policy's own decision, or why."""
         assert attempt.failure is not None
         self._settle(turn, verdict)
-        if not turn.moves or turn.tried >= self.settings.max_accounts:
+        if not turn.moves:
             return
         former, ask = turn.choice.account, turn.without_current()
-        found = self.pool.choose(ask)
+        in_time = in_time and turn.tried < self.settings.max_accounts
+        found = self.pool.choose(ask) if in_time else self.pool.peek(ask)
         if isinstance(found, tuple):
-            if verdict.reason:
-                attempt.decision = Answer(pool_empty(found, time.time()))
-            return
-        same_place = found.account.origin == former.origin
-        wait = wait_before_next(attempt.failure, verdict, attempt.decision, same_place)
-        if wait is None:
-            self.pool.released(found)
-            return
-        turn.take(ask, found)
-        problem = await self._outfit.equip(flow, exchange, turn)
-        attempt.decision = Retry(wait) if problem is None else Answer(problem)
+            if verdict.reason and not isinstance(attempt.decision, Retry):
+                problem = self._without(flow, exchange, turn, found)
+                attempt.decision = Retry(0.0) if problem is None else Answer(problem)
+        elif not in_time:
+            if verdict.reason and not isinstance(attempt.decision, Retry):
+                attempt.decision = Answer(AGAIN)
+        else:
+            same_place = found.account.origin == former.origin
+            wait = wait_before_next(attempt.failure, verdict, attempt.decision, same_place)
+            if wait is None:
+                self.pool.released(found)
+                return
+            turn.take(ask, found)
+            left = await self._outfit.equip(flow, exchange, turn)
+            problem = self._without(flow, exchange, turn, left) if left is not None else None
+            attempt.decision = Retry(wait) if problem is None else Answer(problem)
+
+    def _without(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, left: Left) -> Problem | None:
+        """No account can serve it: what to answer, or None when it goes on with the client's own credentials."""
+        if isinstance(left, Problem):
+            return left
+        if not self.settings.passthrough:
+            return pool_empty(left, time.time(), turn.waits_on_503)
+        self._turns.pop(exchange.request_id, None)
+        self._outfit.undress(flow, exchange, turn)
+        return None
 
     def _settle(self, turn: Turn, verdict: Verdict | None) -> None:
         if verdict is None:
@@ -257,9 +311,11 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         strategy = stored if stored in STRATEGIES and not pinned else self.settings.strategy
         if self.pool.strategy != strategy:
             self.pool.configure(strategy=str(strategy))
+        self._outfit.keep(self.pool.accounts)
         wired = bool(self.pool.accounts) or bool(self.keeper.trouble)
         if wired != self._wired:
             self._wired = wired
+            self._turns.clear()
             for hook in AT_WORK:
                 if wired:
                     vars(self).pop(hook, None)

@@ -132,6 +132,8 @@ LASTING_ERRORS = frozenset(
         "request_too_large",
         "RESOURCE_EXHAUSTED",
         "UNAUTHENTICATED",
+        "usage_limit_reached",
+        "usage_not_included",
     }
 )
 """Error kinds that another try at the same account cannot change (rate limits belong to the account addons)."""

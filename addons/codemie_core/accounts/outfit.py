@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Iterable
 
 from mitmproxy import http
 from pydantic import SecretStr
 
 from codemie_core.accounts.account import Account
-from codemie_core.accounts.empty import pool_empty
-from codemie_core.accounts.fallback import with_model
+from codemie_core.accounts.empty import Unusable
 from codemie_core.accounts.keeper import PoolKeeper
 from codemie_core.accounts.providers import OWNER, credential_of
 from codemie_core.accounts.secrets import SecretTrouble
 from codemie_core.accounts.thinking import rejected_signature, without_thinking
 from codemie_core.accounts.turn import Turn
+from codemie_core.accounts.words import NO_SECRET
 from codemie_core.credential import Credential
 from codemie_core.errors import Problem
 from codemie_core.exchange import Attempt, Exchange
@@ -24,7 +24,9 @@ from codemie_core.target import with_prefix
 logger = logging.getLogger(__name__)
 
 BAD_PATH = Problem(400, "path_outside_account", "This path does not lie below the base URL of an account.")
-NO_SECRET = "its secret cannot be had"
+
+type Left = Problem | tuple[Unusable, ...]
+"""Why no account can be had: an answer, or the pool's own reasons."""
 
 
 class Outfit:
@@ -32,39 +34,89 @@ class Outfit:
 
     def __init__(self, keeper: PoolKeeper) -> None:
         self._keeper = keeper
-        self._credentials: dict[str, tuple[Account, str, Credential]] = {}
+        self._credentials: dict[str, tuple[Account, SecretStr, Credential]] = {}
 
-    async def equip(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn) -> Problem | None:
-        """Give the exchange the account's address and credential; accounts whose secret cannot be had are passed over.
+    async def equip(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn) -> Left | None:
+        """Give the exchange the account's address and credential. Returns why, when it has got none.
 
-        Returns what to answer when none is left.
+        Accounts whose secret cannot be had are passed over, and those whose fallback model cannot be asked for.
         """
+        pool = self._keeper.pool
         while True:
             account = turn.choice.account
+            wanted = turn.wanted()
+            if wanted is None:
+                pool.released(turn.choice)
+            else:
+                try:
+                    secret = self._keeper.secret_at_hand(account) or await self._keeper.secret(account)
+                    return self._send_with(flow, exchange, turn, wanted, self._credential(account, secret))
+                except (SecretTrouble, ValueError) as trouble:
+                    logger.warning("%s", trouble)
+                    pool.unusable(account.id, NO_SECRET, turn.choice)
+                    self._keeper.note()
+            turn.settled = True
+            ask = turn.without_current()
+            found = pool.choose(ask)
+            if isinstance(found, tuple):
+                return found
+            turn.take(ask, found)
+
+    def undress(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn) -> None:
+        """As if there were no accounts: the client's own address, body and credentials."""
+        sent = turn.sent
+        _address(flow.request, sent.scheme, sent.host, sent.port)
+        _say(flow.request, sent.path, sent.body)
+        exchange.credentials = [other for other in exchange.credentials if other.owner != OWNER]
+        exchange.plan = turn.plan
+        exchange.account, exchange.account_why = "", "no account can serve it: the client's own credentials"
+        flow.metadata["codemie.account"], flow.metadata["codemie.account_why"] = "", exchange.account_why
+
+    async def renewed(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn) -> bool:
+        """A secret other than the one that was refused, for the same account, once per request. Is there one?"""
+        account, wanted = turn.choice.account, turn.wanted()
+        if account.id in turn.refreshed or wanted is None:
+            return False
+        turn.refreshed.add(account.id)
+        refused = [dict(one.headers) for one in exchange.credentials if one.owner == OWNER]
+        for refresh in (False, True):  # Another request may have got a new one meanwhile.
             try:
-                secret = self._keeper.secret_at_hand(account) or await self._keeper.secret(account)
+                secret = await self._keeper.secret(account, refresh=refresh)
                 credential = self._credential(account, secret)
             except (SecretTrouble, ValueError) as trouble:
                 logger.warning("%s", trouble)
-                self._keeper.pool.unusable(account.id, NO_SECRET, turn.choice)
-                self._keeper.note()
-                ask = turn.without_current()
-                found = self._keeper.pool.choose(ask)
-                if isinstance(found, tuple):
-                    turn.settled = True
-                    return pool_empty(found, time.time())
-                turn.take(ask, found)
-                continue
-            return self._send_with(flow, exchange, turn, credential)
+                return False
+            if dict(credential.headers) not in refused:
+                return self._send_with(flow, exchange, turn, wanted, credential) is None
+        return False
 
-    def _send_with(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, credential: Credential) -> Problem | None:
+    def repaired(self, flow: http.HTTPFlow, turn: Turn, attempt: Attempt) -> bool:
+        """Leave out thinking whose signature this account rejects; only after it has said so, and once."""
+        if turn.repaired or attempt.status is None or not rejected_signature(attempt.status, attempt.body or b""):
+            return False
+        turn.repaired = True
+        body = without_thinking(turn.body)
+        if body is None:
+            return False
+        turn.body = body
+        wanted = turn.wanted()
+        if wanted is None:
+            return False
+        _say(flow.request, flow.request.path, wanted[0])
+        return True
+
+    def keep(self, accounts: Iterable[Account]) -> None:
+        """Forget the secrets of all others."""
+        known = {account.id for account in accounts}
+        for gone in self._credentials.keys() - known:
+            del self._credentials[gone]
+
+    def _send_with(
+        self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, wanted: tuple[bytes, str], credential: Credential
+    ) -> Problem | None:
         request, account = flow.request, turn.choice.account
-        target = account.target
-        if (request.scheme, request.host, request.port) != (target.scheme, target.host, target.port):
-            request.scheme, request.host, request.port = target.scheme, target.host, target.port
-        body, path = turn.body, turn.path
-        if turn.choice.model and (changed := with_model(body, path, turn.choice.model)):
-            body, path = changed
+        target, (body, path) = account.target, wanted
+        _address(request, target.scheme, target.host, target.port)
         _say(request, with_prefix(path, target.path), body)
         if not credential.fits(request.scheme, request.host, request.port, request.path):
             return BAD_PATH
@@ -78,42 +130,16 @@ class Outfit:
 
     def _credential(self, account: Account, secret: SecretStr) -> Credential:
         """Made once per account and secret: it is checked with care, and that takes time."""
-        value = secret.get_secret_value()
         known = self._credentials.get(account.id)
-        if known is None or known[0] is not account or known[1] != value:
-            known = self._credentials[account.id] = account, value, credential_of(account, secret)
+        if known is None or known[0] is not account or known[1] != secret:
+            known = self._credentials[account.id] = account, secret, credential_of(account, secret)
         return known[2]
 
-    async def renewed(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn) -> bool:
-        """A new secret for the account whose secret was refused, once per request. Is there one?"""
-        account = turn.choice.account
-        if account.id in turn.refreshed:
-            return False
-        turn.refreshed.add(account.id)
-        former = self._credentials.get(account.id)
-        try:
-            secret = await self._keeper.secret(account, refresh=True)
-        except SecretTrouble as trouble:
-            logger.warning("%s", trouble)
-            return False
-        if former is not None and former[1] == secret.get_secret_value():
-            return False
-        credential = self._credential(account, secret)
-        return self._send_with(flow, exchange, turn, credential) is None
 
-    def repaired(self, flow: http.HTTPFlow, turn: Turn, attempt: Attempt) -> bool:
-        """Leave out thinking whose signature this account rejects; only after it has said so, and once."""
-        if turn.repaired or attempt.status is None or not rejected_signature(attempt.status, attempt.body or b""):
-            return False
-        turn.repaired = True
-        body = without_thinking(turn.body)
-        if body is None:
-            return False
-        turn.body = body
-        if turn.choice.model and (changed := with_model(body, turn.path, turn.choice.model)):
-            body = changed[0]
-        _say(flow.request, flow.request.path, body)
-        return True
+def _address(request: http.Request, scheme: str, host: str, port: int) -> None:
+    """Send it there; what is so already is not touched."""
+    if (request.scheme, request.host, request.port) != (scheme, host, port):
+        request.scheme, request.host, request.port = scheme, host, port
 
 
 def _say(request: http.Request, path: str, body: bytes) -> None:

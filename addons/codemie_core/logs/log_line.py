@@ -167,11 +167,12 @@ def access(exchange: Exchange, whose: str, total_ms: float) -> str:
     """The one line of an exchange for grep and awk: no value holds a space, "-" stands for what is unknown."""
     path = exchange.path if exchange.scoped else ""
     first = exchange.first_byte_ms
+    account = f" account={bare(exchange.account)}" if exchange.account else ""
     return (
         f"request_id={exchange.request_id} {_where(exchange.client_key, exchange.method, exchange.host, path)}"
         f" {whose} status={exchange.status or '-'} end={exchange.terminal} attempts={len(exchange.attempts)}"
         f" first_byte_ms={'-' if first is None else round(first)} total_ms={round(total_ms)}"
-        f" bytes_in={exchange.request_bytes} bytes_out={exchange.response_bytes}"
+        f" bytes_in={exchange.request_bytes} bytes_out={exchange.response_bytes}{account}"
     )
 
 
