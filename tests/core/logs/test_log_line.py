@@ -90,6 +90,12 @@ def test_the_access_line_says_it_all_in_pairs() -> None:
     }
 
 
+def test_the_access_line_ends_with_the_account_that_served_it() -> None:
+    exchange = logged.exchange()
+    exchange.account = "spare"
+    assert logged.entries(rendered(Ended(AT, exchange, 34.6, None)))[-1].args["account"] == "spare"
+
+
 def test_what_nobody_knows_is_a_dash() -> None:
     unknown = logged.exchange(status=None, first_byte_ms=None, terminal=Terminal.CLIENT_CANCELLED, host="")
     args = logged.entries(rendered(Ended(AT, unknown, 1.0, None)))[-1].args
