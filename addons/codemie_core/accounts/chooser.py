@@ -177,7 +177,7 @@ class Chooser:
             if ask.origin not in member.origins:
                 continue
             if not member.serves(ask.origin, ask.model):
-                yield Unusable(member.account.name, f"does not serve {ask.model}")
+                yield Unusable(member.account.name, f"does not serve {ask.model}", serves=False)
                 continue
             reason = reasons.out(member, ask.model, now)
             free_at = member.health.free_at(ask.model, now)

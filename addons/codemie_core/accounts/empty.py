@@ -29,24 +29,38 @@ class Unusable:
     name: str
     reason: str
     until: float | None = None
+    serves: bool = True
+    """False when it never serves this model, however long somebody waits."""
 
 
 def pool_empty(unusable: Sequence[Unusable], now: float, quits_on_429: bool = False) -> Problem:
     """429 when limits are all there is, else 503; with the nearest reset, and each account's reason.
 
+    Accounts that do not serve the model count only when there are no others: 400 then, for waiting would not help.
     `quits_on_429`: this client takes any 429 as final, so it hears a 503.
     """
+    if unusable and not any(one.serves for one in unusable):
+        return Problem(
+            400, "model_not_served", f"No account of the pool may be asked for this model: {_named(unusable)}."
+        )
+    unusable = [one for one in unusable if one.serves]
+    if len(unusable) > _MOST_NAMED:
+        unusable.sort(key=lambda one: math.inf if one.until is None else one.until)
     limited = bool(unusable) and all(one.reason.endswith(LIMIT_REASONS) for one in unusable)
     times = [one.until for one in unusable if one.until is not None and math.isfinite(one.until)]
     wait = min(min(times) - now, LONGEST_RETRY_AFTER) if times else LONGEST_RETRY_AFTER
-    reasons = [f"{one.name}: {one.reason[:_LONGEST_REASON]}{_until(one, now)}" for one in unusable[:_MOST_NAMED]]
-    if len(unusable) > _MOST_NAMED:
-        reasons.append(f"and {len(unusable) - _MOST_NAMED} more")
-    words = f"No account of the pool can serve this now ({'; '.join(reasons) or 'none serves this model'})."
+    words = f"No account of the pool can serve this now ({_named(unusable, now) or 'none serves this model'})."
     if not times:
         words += " Its operator can see more with: codemie-proxy accounts list"
     status = 429 if limited and not quits_on_429 else 503
     return Problem(status, "pool_exhausted", words, max(math.ceil(wait), 1))
+
+
+def _named(unusable: Sequence[Unusable], now: float = math.inf) -> str:
+    reasons = [f"{one.name}: {one.reason[:_LONGEST_REASON]}{_until(one, now)}" for one in unusable[:_MOST_NAMED]]
+    if len(unusable) > _MOST_NAMED:
+        reasons.append(f"and {len(unusable) - _MOST_NAMED} more")
+    return "; ".join(reasons)
 
 
 def _until(one: Unusable, now: float) -> str:

@@ -102,6 +102,26 @@ def test_a_thousand_accounts_fit_into_a_message() -> None:
     assert "and 980 more" in message
 
 
+def test_accounts_that_never_serve_the_model_neither_count_nor_hide_those_that_do() -> None:
+    others = [Unusable(f"a{number}", "does not serve opus", serves=False) for number in range(40)]
+    problem = pool_empty([*others, Unusable("main", LIMITED, NOW + 30)], NOW)
+    assert problem.status == 429
+    assert "(main: limited (429), free in 30 s)" in problem.message
+
+
+def test_a_model_that_no_account_serves_is_refused_at_once() -> None:
+    problem = pool_empty([Unusable("main", "does not serve opus", serves=False)], NOW)
+    assert (problem.status, problem.code, problem.retry_after) == (400, "model_not_served", None)
+    assert "main: does not serve opus" in problem.message
+
+
+def test_of_many_accounts_those_are_named_that_are_back_soonest() -> None:
+    later = [Unusable(f"a{number}", LIMITED, NOW + 900 + number) for number in range(40)]
+    message = pool_empty([*later, Unusable("paused", "paused: lunch"), Unusable("main", LIMITED, NOW + 5)], NOW).message
+    assert "(main: limited (429), free in 5 s; a0: " in message
+    assert "paused" not in message
+
+
 @pytest.mark.parametrize(
     "api, wait, kind",
     [
