@@ -130,8 +130,17 @@ class Pool:
         self._heard(health, choice, now)
 
     def unusable(self, account_id: str, reason: str, choice: Choice | None = None) -> None:
-        """Its secret cannot be had: it is left alone for a while, longer each time."""
+        """Its secret cannot be had: it is left alone for a while, longer each time.
+
+        That is trouble of this process, which `drain` does not tell the others: they may well have the secret.
+        """
+        key = account_id, ""
+        unsaved = self._unsaved_cooldowns.get(key)
         self.failed(account_id, "", Verdict(Act.NEXT, Scope.ACCOUNT, reason=reason, escalates=True), choice)
+        if unsaved is not None:
+            self._unsaved_cooldowns[key] = unsaved
+        else:
+            self._unsaved_cooldowns.pop(key, None)
 
     def succeeded(
         self, account_id: str, model: str, limits: Limits | None = None, choice: Choice | None = None

@@ -27,6 +27,7 @@ import time
 
 from mitmproxy.connection import Connection, Server
 from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
@@ -79,6 +80,8 @@ class AttemptStream(Delivery):
     def __init__(self, context: Context, stream_id: int) -> None:
         super().__init__(context, stream_id)
         self._dial: Dial | None = None
+        self._client_via: ServerSpec | None = None
+        """The proxy that the client's mode, or an addon, has put before the server."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         # No generator itself: every chunk of every stream comes through here.
@@ -132,11 +135,13 @@ class AttemptStream(Delivery):
         self.attempt = exchange.begin_attempt(request.host, request.port)
         self.server_state = self.state_connecting
         known = self.flow.server_conn
+        if self.attempt.number == 1:  # Later it is the former attempt's, which may have had a way of its own.
+            self._client_via = known.via
         proxy = self.plan.egress.via(request.scheme, request.host, request.port)
         dial = self._dial = Dial(
             (request.host, request.port),
             request.scheme == "https",
-            proxy.address if proxy else known.via,
+            proxy.address if proxy else self._client_via,
             known.transport_protocol,
         )
         yield from self.wait(self.plan.connect_timeout)

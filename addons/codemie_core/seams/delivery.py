@@ -17,6 +17,7 @@ from mitmproxy.proxy.layers.http import (
     ErrorCode,
     HttpErrorHook,
     HttpResponseHeadersHook,
+    RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -252,6 +253,14 @@ class Delivery(ClientStream):
         cut = ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
         yield SendHttp(cut, self.context.client)
         yield from self.drop()
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> layer.CommandGenerator[None]:
+        """The client's departure too: agents hang up over an error event before the upstream has ended its stream."""
+        if self.exchange is not None:
+            self.exchange.tail = self._before + self._latest
+        yield from super().handle_protocol_error(event)
 
     def answer_in_json(self, status: int) -> layer.CommandGenerator[None]:
         """An error page or an empty error of the upstream, with its status, in the shape of the client's API."""

@@ -110,6 +110,15 @@ def test_an_account_without_its_secret_is_left_alone_for_a_while() -> None:
     assert [(one.reason, one.until) for one in proxy.nobody()] == [("secret missing", NOW + 60)]
 
 
+def test_that_a_secret_is_missing_here_is_not_told_to_other_processes() -> None:
+    proxy = Proxy("a")
+    proxy.pool.unusable("a", "secret missing")
+    assert proxy.pool.drain(everything=True) == []
+    proxy.bench("a", verified(NOW + 600))
+    proxy.pool.unusable("a", "secret missing")
+    assert [change.until for change in proxy.pool.drain() if isinstance(change, Cooldown)] == [NOW + 600]
+
+
 def test_a_new_sign_in_ends_guesses_but_no_verified_limit() -> None:
     for verdict, free in ((GUESS, True), (verified(NOW + 600), False)):
         proxy = Proxy("a")

@@ -16,7 +16,6 @@ from mitmproxy.proxy.layers.http import (
 from pydantic import SecretStr
 
 from codemie_core.credential import Credential
-from codemie_core.egress import Egress, OutboundProxy
 from codemie_core.errors import Problem
 from codemie_core.exchange import Attempt, Terminal, exchange_of
 from codemie_core.policy import HARD_ATTEMPT_LIMIT, Answer, AttemptPlan, ReadyResponse, Release, Retry
@@ -334,22 +333,6 @@ def test_a_request_without_a_body_ends_with_its_head() -> None:
         (head,) = book.sent_to("upstream", RequestHeaders)
         assert head.end_stream
         assert book.count("upstream RequestData") == 0
-
-
-def test_each_attempt_goes_out_through_the_proxy_for_its_own_address() -> None:
-    proxy = OutboundProxy("http", "proxy.test", 3128)
-    plan = AttemptPlan(egress=Egress({"http": proxy}, ("direct.test",)))
-
-    def elsewhere(flow: http.HTTPFlow, attempt: Attempt) -> None:
-        flow.request.host = "direct.test"
-        attempt.decision = Retry()
-
-    with Playbook(plan, hooks={"upstream_failed": elsewhere}, dials=["pending"]) as book:
-        book.ask()
-        assert book.pending[0].connection.address == proxy.address[1]
-        book.dialed("refused")
-        assert [server.address for server in book.servers] == [("direct.test", 80)]
-        assert book.servers[0].via is None
 
 
 UPGRADE = (
