@@ -8,7 +8,7 @@ keeper saves it and brings news of other processes. Without accounts none of its
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mitmproxy import ctx, http
 from mitmproxy.proxy.mode_specs import ReverseMode
@@ -16,30 +16,33 @@ from pydantic import Field, field_validator
 
 from codemie_core.accounts.calls import Call, call_of
 from codemie_core.accounts.commands import STRATEGY_OPTION, AccountCommands
-from codemie_core.accounts.empty import pool_empty
+from codemie_core.accounts.failover import Failover
 from codemie_core.accounts.keeper import PoolKeeper
-from codemie_core.accounts.limits import SILENT, read_limits
-from codemie_core.accounts.outfit import Left, Outfit
-from codemie_core.accounts.pool import Ask, Pool
+from codemie_core.accounts.limits import read_limits
+from codemie_core.accounts.outfit import CLIENTS_OWN, Outfit, note_account
+from codemie_core.accounts.pool import Ask, Choice, Pool
 from codemie_core.accounts.strategies import STRATEGIES
+from codemie_core.accounts.stream_end import Tail, error_at_end
 from codemie_core.accounts.turn import (
+    Left,
     Sent,
-    Tail,
     Turn,
+    base_paths,
     conversation_key,
-    error_at_end,
     path_below,
+    problem_of,
     quits_on_429,
-    wait_before_next,
+    without_keys,
 )
-from codemie_core.accounts.verdicts import Act, Verdict, judge, judge_event
-from codemie_core.addon import Addon, AddonSettings, report
+from codemie_core.accounts.verdicts import judge_event
+from codemie_core.accounts.way_out import ProxyHost
+from codemie_core.addon import Addon, AddonSettings, errors_only, report
 from codemie_core.core_addon import core_of
 from codemie_core.durations import Duration
 from codemie_core.errors import Problem, SettingsError
 from codemie_core.exchange import RUN_ID, Attempt, Exchange, exchange_of
 from codemie_core.model_name import asked_model
-from codemie_core.policy import Answer, Retry
+from codemie_core.policy import Answer, AttemptPlan, Retry
 from codemie_core.refusal import refuse
 from codemie_core.scope import address_of, normal_host
 
@@ -53,13 +56,11 @@ AT_WORK = (
     "exchange_done",
     "http_connect_upstream",
 )
+CA_FILE_OPTION = "codemie_upstream_attempts_ca_file"
 READ = frozenset({400, 401, 402, 429, 529})
 """Statuses whose body tells what to do."""
 UNSERVED = Problem(
     502, "pool_cannot_serve", "An account cannot serve this: it is replayed, or upstream_attempts is not at work."
-)
-AGAIN = Problem(
-    503, "pool_busy", "The accounts tried for this request could not serve it, and others are left: try again.", 1
 )
 
 
@@ -97,8 +98,15 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         self.pool = Pool()
         self.keeper: PoolKeeper
         self._turns: dict[str, Turn] = {}
+        self._bases: Mapping[str, Sequence[str]] = {}
         self._outfit: Outfit
+        self._failover: Failover
         self._wired = True
+
+    def configure(self, updated: set[str]) -> None:
+        """Sign-in services may be behind a company's own authority, too."""
+        if CA_FILE_OPTION in updated and hasattr(self, "keeper"):
+            self.keeper.ca_file = getattr(ctx.options, CA_FILE_OPTION)
 
     def settled(self) -> None:
         """Load the accounts, before anybody asks for one."""
@@ -109,6 +117,7 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         if not hasattr(self, "keeper"):
             self.keeper = PoolKeeper(core.places, core.layers.environ, self.pool, RUN_ID)
             self._outfit = Outfit(self.keeper)
+            self._failover = Failover(self.keeper, self._outfit)
             if self.status.enabled:
                 self._open()
         self._refresh()
@@ -150,40 +159,51 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         if flow.response is not None or flow.error is not None or not exchange.scoped or exchange.credentials:
             return
         origin = f"{request.scheme}://{address_of(normal_host(request.host), request.port)}"
+        if not (self.pool.homes(origin) or self.keeper.trouble):
+            return
         call = call_of(request.method, request.path)
-        if call is Call.CONTROL or not (self.pool.homes(origin) or self.keeper.trouble):
+        if call is Call.CONTROL:
             return
         if "sec-fetch-site" in request.headers and not isinstance(flow.client_conn.proxy_mode, ReverseMode):
             return  # A browser behind the proxy: its pages may be anybody's, and are not to spend the accounts.
-        if exchange.plan is None or self.keeper.trouble:
-            refuse(flow, self._problem() if self.keeper.trouble else UNSERVED)
-            return
-        await exchange.identify(flow)
-        client = exchange.client_key or flow.client_conn.peername[0]
+        if self.keeper.trouble:
+            refuse(flow, self._problem())
+        elif exchange.plan is None:
+            refuse(flow, UNSERVED)
+        else:
+            await exchange.identify(flow)
+            await self._serve(flow, exchange, exchange.plan, origin, call)
+
+    async def _serve(self, flow: http.HTTPFlow, exchange: Exchange, plan: AttemptPlan, origin: str, call: Call) -> None:
+        request, agent = flow.request, exchange.agent
         raw = request.raw_content or b""
         model = asked_model(request.path, raw, request.headers.get("content-encoding", ""))
-        key = conversation_key(exchange.agent, exchange.conversation_id, client, stored=call is Call.RESOURCE)
-        ask, waits = Ask(origin, model, key), quits_on_429(exchange.agent, request.headers.get)
-        found = self.pool.choose(ask)
-        if isinstance(found, tuple):
-            if not self.settings.passthrough:
-                refuse(flow, pool_empty(found, time.time(), waits))
-            return
-        turn = Turn(
-            ask,
-            found,
-            Sent(request.scheme, request.host, request.port, request.path, raw),
-            path_below(request.path, exchange.prefix),
-            raw,
-            exchange.plan,
-            moves=call is not Call.RESOURCE,
-            waits_on_503=waits,
-        )
-        self._turns[exchange.request_id] = turn
-        left = await self._outfit.equip(flow, exchange, turn)
-        if left is not None and (problem := self._without(flow, exchange, turn, left)) is not None:
-            refuse(flow, problem)
+        client = exchange.client_key or flow.client_conn.peername[0]
+        key = conversation_key(agent, exchange.conversation_id, client, stored=call is Call.RESOURCE)
+        ask, quits = Ask(origin, model, key), quits_on_429(agent, request.headers.get)
+        found: Choice | Left = self.pool.choose(ask)
+        if isinstance(found, Choice):
+            self._turns[exchange.request_id] = turn = Turn(
+                ask,
+                found,
+                Sent(request.scheme, request.host, request.port, request.path, raw),
+                without_keys(path_below(request.path, exchange.prefix, self._bases.get(origin, ()))),
+                raw,
+                plan,
+                moves=call is not Call.RESOURCE,
+                quits_on_429=quits,
+            )
+            left = await self._outfit.equip(flow, exchange, turn, ask, found)
+            if left is None:
+                return
+            self._turns.pop(exchange.request_id, None)
+            found = left
+        if self._passes(found):
+            note_account(flow, exchange, "", CLIENTS_OWN)
+        else:
+            refuse(flow, problem_of(found, time.time(), quits))
 
+    @errors_only
     def upstream_response(self, flow: http.HTTPFlow, attempt: Attempt) -> None:
         """Have errors read that say what to do about the account."""
         turn, response = self._turns.get(exchange_of(flow).request_id), flow.response
@@ -193,28 +213,21 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
                 attempt.read_body()
 
     async def upstream_failed(self, flow: http.HTTPFlow, attempt: Attempt) -> None:
-        """Tell the pool, and go on with the next account where that may help."""
+        """Go on with the next account, where that may help."""
         exchange = exchange_of(flow)
-        turn, failure = self._turns.get(exchange.request_id), attempt.failure
-        if turn is None or failure is None or attempt.rejected or attempt.held_back:
+        turn = self._turns.get(exchange.request_id)
+        if turn is None or attempt.rejected or attempt.held_back:
             return
         attempt.account = turn.choice.account.name
-        now = time.time()
-        limits = read_limits(flow.response.headers.fields, now) if flow.response is not None else SILENT
-        verdict = judge(failure, limits, attempt.body, now)
-        if verdict.act is Act.RELEASE and isinstance(attempt.decision, Retry):
-            verdict = Verdict(Act.NEXT)  # What may be tried again had better be tried elsewhere.
-        in_time = turn.may_go_on(exchange.attempts)
-        if in_time and self._outfit.repaired(flow, turn, attempt):
-            attempt.decision = Retry(0.0)
-        elif verdict.act is Act.RELEASE:
-            self._settle(turn, None)
-        elif verdict.act is Act.REFRESH and in_time and await self._outfit.renewed(flow, exchange, turn):
+        left = await self._failover.after(flow, exchange, turn, attempt, self.settings.max_accounts)
+        if left is None:
+            return
+        if self._passes(left):
+            self._turns.pop(exchange.request_id, None)
+            self._outfit.undress(flow, exchange, turn)
             attempt.decision = Retry(0.0)
         else:
-            await self._next(flow, exchange, turn, attempt, verdict, in_time)
-        if isinstance(attempt.decision, Retry):
-            turn.settled = False
+            attempt.decision = Answer(problem_of(left, time.time(), turn.quits_on_429))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """This answer is the client's: what it says of limits counts, and the account serves."""
@@ -248,58 +261,13 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         """Sign in to an account's own outbound proxy. This flow is the CONNECT to it; mitmproxy never saves it."""
-        address = flow.server_conn.address
-        for account in self.pool.accounts:
-            proxy = account.outbound_proxy
-            if proxy is not None and (proxy.host, proxy.port) == address and proxy.authorization is not None:
-                flow.request.headers["proxy-authorization"] = proxy.authorization.get_secret_value()
+        host = flow.server_conn.address[0] if flow.server_conn.address else ""
+        if isinstance(host, ProxyHost) and host.authorization is not None:
+            flow.request.headers["proxy-authorization"] = host.authorization.get_secret_value()
 
-    async def _next(
-        self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, attempt: Attempt, verdict: Verdict, in_time: bool
-    ) -> None:
-        """The next account; where there is none, policy's own decision, or why."""
-        assert attempt.failure is not None
-        self._settle(turn, verdict)
-        if not turn.moves:
-            return
-        former, ask = turn.choice.account, turn.without_current()
-        in_time = in_time and turn.tried < self.settings.max_accounts
-        found = self.pool.choose(ask) if in_time else self.pool.peek(ask)
-        if isinstance(found, tuple):
-            if verdict.reason and not isinstance(attempt.decision, Retry):
-                problem = self._without(flow, exchange, turn, found)
-                attempt.decision = Retry(0.0) if problem is None else Answer(problem)
-        elif not in_time:
-            if verdict.reason and not isinstance(attempt.decision, Retry):
-                attempt.decision = Answer(AGAIN)
-        else:
-            same_place = found.account.origin == former.origin
-            wait = wait_before_next(attempt.failure, verdict, attempt.decision, same_place)
-            if wait is None:
-                self.pool.released(found)
-                return
-            turn.take(ask, found)
-            left = await self._outfit.equip(flow, exchange, turn)
-            problem = self._without(flow, exchange, turn, left) if left is not None else None
-            attempt.decision = Retry(wait) if problem is None else Answer(problem)
-
-    def _without(self, flow: http.HTTPFlow, exchange: Exchange, turn: Turn, left: Left) -> Problem | None:
-        """No account can serve it: what to answer, or None when it goes on with the client's own credentials."""
-        if isinstance(left, Problem):
-            return left
-        if not self.settings.passthrough:
-            return pool_empty(left, time.time(), turn.waits_on_503)
-        self._turns.pop(exchange.request_id, None)
-        self._outfit.undress(flow, exchange, turn)
-        return None
-
-    def _settle(self, turn: Turn, verdict: Verdict | None) -> None:
-        if verdict is None:
-            self.pool.released(turn.choice)
-        else:
-            self.pool.failed(turn.choice.account.id, turn.model, verdict, turn.choice)
-        turn.settled = True
-        self.keeper.note()
+    def _passes(self, left: Left) -> bool:
+        """May the client's own credentials stand in?"""
+        return self.settings.passthrough and not isinstance(left, Problem)
 
     def _problem(self) -> Problem:
         return Problem(503, "pool_unavailable", f"The accounts of the pool cannot be used: {self.keeper.trouble}", 30)
@@ -312,6 +280,7 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         if self.pool.strategy != strategy:
             self.pool.configure(strategy=str(strategy))
         self._outfit.keep(self.pool.accounts)
+        self._bases = base_paths(self.pool.accounts)
         wired = bool(self.pool.accounts) or bool(self.keeper.trouble)
         if wired != self._wired:
             self._wired = wired

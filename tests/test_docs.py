@@ -32,6 +32,7 @@ OTHER_NAMES = {"codemie_core", "codemie_attempt", "codemie_slow_answers_after"}
 # Variables that are read before there are options, by run.sh or by CodeMie's own tools.
 OTHER_VARIABLES = {
     *("CODEMIE_DATABASE_URL", "CODEMIE_HOME", "CODEMIE_KEYRING", "CODEMIE_PYTHON", "CODEMIE_VENV"),
+    "CODEMIE_OAUTH_ANTHROPIC_CLIENT_ID",
     *("CODEMIE_AUTH_METHOD", "CODEMIE_BASE_URL", "CODEMIE_JWT_TOKEN", "CODEMIE_PROFILE_NAME", "CODEMIE_URL"),
 }
 

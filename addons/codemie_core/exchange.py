@@ -189,7 +189,7 @@ class Exchange:
 
     def begin_attempt(self, host: str, port: int) -> Attempt:
         """Start the next attempt's record."""
-        attempt = Attempt(len(self.attempts) + 1, host, port)
+        attempt = Attempt(len(self.attempts) + 1, host, port, account=self.account)
         self.attempts.append(attempt)
         return attempt
 

@@ -85,10 +85,11 @@ class Places:
         except OSError as error:
             raise _unusable(folder, error) from error
 
-    def write_private(self, path: Path, data: bytes) -> None:
+    def write_private(self, path: Path, data: bytes, durable: bool = False) -> None:
         """Replace the file's content in one step (0600): readers see the old or the new, never half of it.
 
-        A symbolic link in the file's place is replaced, not followed. SettingsError when that fails.
+        A symbolic link in the file's place is replaced, not followed. `durable`: it outlives a loss of power from here
+        on. SettingsError when that fails.
         """
         if not path.parent.is_dir():
             self.ensure_private(path.parent)
@@ -101,7 +102,12 @@ class Places:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(name, path)
+            if durable:
+                _sync_folder(path.parent)
         except BaseException as error:
             Path(name).unlink(missing_ok=True)
             if isinstance(error, OSError):
@@ -120,6 +126,15 @@ def _require_own(folder: Path) -> None:
     # Of a link both ends count: whoever owns it decides where our files go.
     if {folder.lstat().st_uid, folder.stat().st_uid} != {os.geteuid()}:
         raise SettingsError(f"{folder} belongs to another user; set CODEMIE_HOME to a folder of your own")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in it on the disk, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unusable(path: Path, error: OSError) -> SettingsError:

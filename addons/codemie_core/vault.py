@@ -2,7 +2,8 @@
 
 The key is in the system's keyring where there is one, else in `proxy/vault.key` (0600). A sealed blob names its key, so
 that old and new serve side by side while keys are rotated, and it is bound to what it is about: moved to another row it
-does not open. Fails closed: with a wrong or missing key nothing is opened and nothing is made in its place.
+does not open. Which key seals is what the database says, not the place where the keys are: so a rotation is one
+transaction. Fails closed: with a wrong or missing key nothing is opened and nothing is made in its place.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -28,6 +29,7 @@ _VERSION = b"\x01"
 _ID_BYTES, _NONCE_BYTES, _KEY_BYTES = 4, 12, 32
 _CHECKED = "codemie-proxy"
 _KEYRING = "the system's keyring"
+_LONGEST = 64 * 1024
 
 
 class VaultError(SettingsError):
@@ -63,9 +65,10 @@ class Vault:
 
     def open(self, sealed: bytes, about: str) -> SecretStr:
         """What was sealed. VaultError when this vault has not its key, or it is damaged or about something else."""
-        head = sealed[: 1 + _ID_BYTES]
-        key_id = head[1:].hex()
-        if head[:1] != _VERSION or key_id not in self._ciphers:
+        head, key_id = sealed[: 1 + _ID_BYTES], key_of(sealed)
+        if not key_id:
+            raise VaultError(f"the secret of {about} is damaged: set it anew")
+        if key_id not in self._ciphers:
             raise VaultError(f"a secret was sealed with the key {key_id}, which is not in {self.place or 'the vault'}")
         nonce, rest = sealed[len(head) : len(head) + _NONCE_BYTES], sealed[len(head) + _NONCE_BYTES :]
         try:
@@ -84,14 +87,15 @@ class Vault:
         except VaultError:
             return False
 
-    def with_new_key(self) -> Vault:
-        """The same with one more key, which seals from now on."""
+    def with_new_key(self, keep: Collection[str] = ()) -> Vault:
+        """One with a new key, which seals; the one that sealed until now, and those to `keep`, still open."""
         key = secrets.token_bytes(_KEY_BYTES)
-        return Vault({**self._keys, _id_of(key): key}, _id_of(key), self.place)
+        kept = {key_id: known for key_id, known in self._keys.items() if key_id == self.key_id or key_id in keep}
+        return Vault({**kept, _id_of(key): key}, _id_of(key), self.place)
 
-    def without_old_keys(self) -> Vault:
-        """The same with its current key alone."""
-        return Vault({self.key_id: self._keys[self.key_id]}, self.key_id, self.place)
+    def sealing_with(self, key_id: str) -> Vault:
+        """The same keys, of which this one seals."""
+        return self if key_id == self.key_id else Vault(self._keys, key_id, self.place)
 
     def dump(self) -> str:
         """All of it, for the place where it is kept."""
@@ -128,23 +132,33 @@ class VaultPlace:
         """The file, whether it is there or not."""
         return self._places.proxy / "vault.key"
 
-    def load(self) -> Vault | None:
-        """The vault; None when neither place has one."""
-        text = self._keychain.read([self._entry]).get(self._entry) if self._keychain else None
-        if text:
-            return Vault.parse(text, _KEYRING)
-        return Vault.parse(text, str(self.file)) if (text := self._file_text()) else None
+    def load(self) -> tuple[list[Vault], VaultError | None]:
+        """What is found, the keyring's first, and what was wrong with a place that held something else."""
+        found: list[Vault] = []
+        trouble: VaultError | None = None
+        for place, read in ((_KEYRING, self._keyring_text), (str(self.file), self._file_text)):
+            try:
+                if text := read():
+                    found.append(Vault.parse(text, place))
+            except VaultError as problem:
+                trouble = problem
+        return found, trouble
 
     def save(self, vault: Vault) -> Vault:
-        """Keep it where it came from; a new one in the keyring, if that gives it back again."""
+        """Keep it where it came from; a new one in the keyring, if that gives it back again.
+
+        It is on the disk when this returns. VaultError when it could not be kept: what was there before still is.
+        """
         text = vault.dump()
-        if vault.place != str(self.file) and self._keychain and self._keychain.write(self._entry, text):
-            if self._keychain.read([self._entry]).get(self._entry) == text:
+        if vault.place != str(self.file) and self._keychain:
+            if self._keychain.write(self._entry, text) and self._keyring_text() == text:
                 return Vault.parse(text, _KEYRING)
+            if vault.place:
+                raise VaultError(f"{_KEYRING} does not take the vault's key; no secret was changed")
             self._keychain.delete(self._entry)
-        if vault.place == _KEYRING:
-            raise VaultError(f"{_KEYRING} does not take the vault's key; nothing was changed")
-        self._places.write_private(self.file, text.encode())
+        elif vault.place == _KEYRING:
+            raise VaultError(f"{_KEYRING} does not answer here; no secret was changed")
+        self._places.write_private(self.file, text.encode(), durable=True)
         return Vault.parse(text, str(self.file))
 
     def missing(self) -> VaultError:
@@ -155,22 +169,27 @@ class VaultPlace:
             f"the database holds sealed secrets, and {where} has the key to them. Restore the file from a backup.{hint}"
         )
 
+    def _keyring_text(self) -> str:
+        return self._keychain.read([self._entry]).get(self._entry, "") if self._keychain else ""
+
     def _file_text(self) -> str:
         try:
-            descriptor = os.open(self.file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            # Without waiting for a writer, should it be a pipe.
+            descriptor = os.open(self.file, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
         except FileNotFoundError:
             return ""
         except OSError as problem:
             raise VaultError(f"{self.file} cannot be read ({problem.strerror}): make it a file of your own") from None
-        with os.fdopen(descriptor) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-                fix = f"run: chmod 600 {self.file}"
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+                raise VaultError(f"{self.file} is not a file of your own: move it away, or run as its owner")
+            if status.st_mode & 0o077:
+                fix = f"run: chmod 600 {self.file}; if others can have read it, then: codemie-proxy vault rotate"
                 raise VaultError(f"{self.file} may be read by others, so its key is no secret; {fix}")
-            try:
-                return file.read(65536)
-            except UnicodeDecodeError:
-                return "?"
+            return os.read(descriptor, _LONGEST).decode("ascii", "replace")
+        finally:
+            os.close(descriptor)
 
 
 def open_vault(
@@ -180,20 +199,37 @@ def open_vault(
     may_create: bool = False,
     keychain: Keychain | None = None,
 ) -> Vault:
-    """The vault of this home, checked against the database's `known` keys (id -> check).
+    """The vault of this home, checked against the database's `known` keys (id -> check); of those one seals.
 
     VaultError when its key is missing or is not the one; with `may_create` and nothing known a new key is made.
     """
     place = VaultPlace(places, environ, keychain)
-    vault = place.load()
-    if vault is None:
+    found, trouble = place.load()
+    for vault in found:
+        for key_id in sorted(known, key=lambda key_id: key_id != vault.key_id):
+            if vault.fits(key_id, known[key_id]):
+                return vault.sealing_with(key_id)
+    if trouble:
+        raise trouble
+    if not found:
         if known or not may_create:
             raise place.missing()
         return place.save(Vault.fresh())
-    if known and not any(vault.fits(key_id, check) for key_id, check in known.items()):
-        fix = "restore the key from a backup, or remove the database and add the accounts anew"
-        raise VaultError(f"the key in {vault.place} is not the one the database's secrets were sealed with: {fix}")
-    return vault
+    if known:
+        where = " and in ".join(vault.place for vault in found)
+        fix = "restore it from a backup, or, if it was rotated on another machine, copy it from there"
+        raise VaultError(f"the key in {where} is not the one that the database's secrets were sealed with: {fix}")
+    return found[0]
+
+
+def key_of(sealed: bytes) -> str:
+    """The id of the key that a blob was sealed with; "" for anything else."""
+    return sealed[1 : 1 + _ID_BYTES].hex() if sealed[:1] == _VERSION and len(sealed) > _ID_BYTES else ""
+
+
+def pending_folder(places: Places) -> Path:
+    """Where sealed tokens lie that the database has not taken yet, a blob per file: a rotation keeps their keys."""
+    return places.proxy / "pending"
 
 
 def _id_of(key: bytes) -> str:

@@ -13,7 +13,7 @@ import certifi
 import httpx
 
 from codemie_core import __version__
-from codemie_core.egress import OutboundProxy, egress_from_env
+from codemie_core.egress import Egress, OutboundProxy, egress_from_env
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.running import running_proxies
@@ -27,20 +27,26 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def client_for(
-    url: str, places: Places, environ: Mapping[str, str], ca_file: str = "", timeout: float = 10.0
+    url: str,
+    places: Places,
+    environ: Mapping[str, str],
+    ca_file: str = "",
+    timeout: float = 10.0,
+    proxy: OutboundProxy | None = None,
 ) -> httpx.AsyncClient:
     """A client for calls to `url`'s host: it follows no redirects, keeps no cookies and takes `timeout` seconds.
 
-    It goes out as HTTPS_PROXY and NO_PROXY say, but never through a proxy of ours, which would sign and meter our own
-    calls. `ca_file` is trusted beside the usual authorities. SettingsError when a variable or `ca_file` is unusable.
+    It goes out through `proxy`, else as HTTPS_PROXY and NO_PROXY say, but never through a proxy of ours, which would
+    sign and meter our own calls; to this machine it goes directly. `ca_file` is trusted beside the usual authorities.
+    SettingsError when a variable or `ca_file` is unusable.
     """
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
-    egress = egress_from_env(environ).without(_own_addresses(places))
-    proxy, trust = egress.via(parts.scheme, parts.hostname or "", port), _trust(ca_file)
+    egress = Egress({"http": proxy, "https": proxy}) if proxy else egress_from_env(environ)
+    way, trust = egress.without(_own_addresses(places)).via(parts.scheme, parts.hostname or "", port), _trust(ca_file)
     return httpx.AsyncClient(
         verify=trust,
-        proxy=_as_httpx(proxy, trust) if proxy else None,
+        proxy=_as_httpx(way, trust) if way else None,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         headers={"user-agent": USER_AGENT},
         timeout=timeout,

@@ -20,10 +20,12 @@ from bench.targets import (
     BENCH,
     BUNDLE,
     INDEXED,
+    LARGE_POOL,
     LAUNCHER,
     OBSERVED,
     PLAIN,
     ROOT,
+    SMALL_POOL,
     UNLOGGED,
     Proxy,
     Target,
@@ -132,6 +134,35 @@ FIGURES: dict[str, Figure] = {
         promises=(
             Promise("CPU per SSE event, log on against log off", PLAIN, "cpu", 1.03, against=UNLOGGED),
             Promise("event delay p99, log on against log off", PLAIN, "p99", against=UNLOGGED),
+        ),
+        repeat=3,
+    ),
+    "pool": Figure(
+        load=("talk", "2000", "16", "25"),
+        warm_up=("talk", "320", "16", "25"),
+        promises=(
+            Promise("CPU per request, pool against none", LARGE_POOL, "cpu", 1.05, against=PLAIN),
+            Promise("CPU per request, pool against none", SMALL_POOL, "cpu", 1.05, against=PLAIN),
+            Promise("CPU per request", PLAIN, "cpu", absolute=True, unit="ms"),
+            Promise("CPU per request", LARGE_POOL, "cpu", absolute=True, unit="ms"),
+        ),
+        repeat=3,
+    ),
+    "pool-alone": Figure(
+        load=("talk", "2000", "16", "0"),
+        warm_up=("talk", "320", "16", "0"),
+        promises=(
+            Promise("CPU per request without a conversation, pool against none", LARGE_POOL, "cpu", against=PLAIN),
+        ),
+        repeat=3,
+    ),
+    "failover": Figure(
+        load=("moved", "400"),
+        warm_up=("moved", "40"),
+        promises=(
+            Promise("failover, the failed attempt included", SMALL_POOL, "beyond", 5, absolute=True, unit="ms"),
+            Promise("failover, the failed attempt included", LARGE_POOL, "beyond", 5, absolute=True, unit="ms"),
+            Promise("the same request without a failover", SMALL_POOL, "plain", absolute=True, unit="ms"),
         ),
         repeat=3,
     ),

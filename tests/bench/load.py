@@ -1,18 +1,21 @@
 """The load generator, in a process of its own: `python -m bench.load PORT KIND ...` prints one line of JSON.
 
 small REQUESTS CONNECTIONS      keep-alive POSTs of 8 KB
+talk REQUESTS CONNECTIONS TURNS the same of conversations, each of so many turns (0: requests that stand alone)
+moved REQUESTS                  one connection, every second request is refused to the first account
 sse STREAMS EVENTS MILLISECONDS one new connection per stream
 bulk MEGABYTES                  one stream as fast as it goes
 """
 
 import asyncio
 import json
+import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
-from bench.wire import STAMP, WISH, MessageReader
+from bench.wire import CONVERSATIONS, STAMP, WISH, MessageReader, conversation
 
 _BODY = json.dumps(
     {
@@ -24,24 +27,25 @@ _BODY = json.dumps(
 ).encode()
 
 
-def request(wish: str, stream: bool) -> bytes:
-    """A call to the Messages API."""
+def request(wish: str, stream: bool, session: str = "") -> bytes:
+    """A call to the Messages API; with a `session` it is Claude Code's."""
+    said = f"x-claude-code-session-id: {session}\r\n" if session else ""
     body = _BODY if stream else _BODY.replace(b'"stream": true', b'"stream": false')
     return (
         b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         b"user-agent: bench/1.0\r\nanthropic-version: 2023-06-01\r\n"
-        b"x-api-key: not-a-key\r\n%b: %b\r\ncontent-length: %d\r\n\r\n"
-        % (WISH.encode(), wish.encode(), len(body))
+        b"x-api-key: not-a-key\r\n%b%b: %b\r\ncontent-length: %d\r\n\r\n"
+        % (said.encode(), WISH.encode(), wish.encode(), len(body))
         + body
     )
 
 
 class Client(asyncio.Protocol):
-    """One connection that sends its request `repeat` times, one after the other."""
+    """One connection that sends its requests, one after the other."""
 
-    def __init__(self, message: bytes, repeat: int = 1) -> None:
-        self._message = message
-        self._left = repeat
+    def __init__(self, *messages: bytes) -> None:
+        self._messages = iter(messages)
+        self._left = len(messages)
         self._reader = MessageReader()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.latencies: list[float] = []
@@ -68,7 +72,7 @@ class Client(asyncio.Protocol):
     def _send(self) -> None:
         self._left -= 1
         self.sent_at = time.monotonic()
-        self.transport.write(self._message)
+        self.transport.write(next(self._messages))
 
     def _end(self, error: Exception | None) -> None:
         if not self.done.done():
@@ -103,9 +107,36 @@ async def connect[C: Client](port: int, client: C) -> C:
 
 async def small(port: int, requests: int, connections: int) -> dict[str, float]:
     """Milliseconds; `rate` is requests per second."""
-    began = time.monotonic()
     message = request("small", stream=False)
-    clients = [await connect(port, Client(message, requests // connections)) for _ in range(connections)]
+    return await together(port, [[message] * (requests // connections)] * connections)
+
+
+async def talk(port: int, requests: int, connections: int, turns: int) -> dict[str, float]:
+    """As `small`. Conversations are any of those that a large pool knows."""
+
+    def messages() -> list[bytes]:
+        count = requests // connections
+        if not turns:
+            return [request("talk", stream=False)] * count
+        known = (conversation(random.randrange(CONVERSATIONS)) for _ in range(0, count, turns))
+        return [message for one in known for message in [request("talk", stream=False, session=one)] * turns][:count]
+
+    return await together(port, [messages() for _ in range(connections)])
+
+
+async def moved(port: int, requests: int) -> dict[str, float]:
+    """Milliseconds. `beyond`: how much longer requests take that meet a refusal first, the failed attempt included."""
+    pair = [request("talk", stream=False), request("moved", stream=False)]
+    client = await connect(port, Client(*pair * (requests // 2)))
+    await client.done
+    plain, twice = (statistics.median(client.latencies[first::2]) * 1000 for first in (0, 1))
+    return {"units": len(client.latencies), "plain": plain, "moved": twice, "beyond": twice - plain}
+
+
+async def together(port: int, work: Sequence[Sequence[bytes]]) -> dict[str, float]:
+    """Every list of requests on a connection of its own, all at once."""
+    began = time.monotonic()
+    clients = [await connect(port, Client(*messages)) for messages in work]
     await asyncio.gather(*(client.done for client in clients))
     latencies = [latency * 1000 for client in clients for latency in client.latencies]
     return {
@@ -147,7 +178,7 @@ async def bulk(port: int, megabytes: int) -> dict[str, float]:
 def main() -> None:
     kind, port, *numbers = sys.argv[1:]
     kinds: dict[str, Callable[..., Coroutine[None, None, dict[str, float]]]]
-    kinds = {"small": small, "sse": sse, "bulk": bulk}
+    kinds = {"small": small, "talk": talk, "moved": moved, "sse": sse, "bulk": bulk}
     print(json.dumps(asyncio.run(kinds[kind](int(port), *map(int, numbers)))))
 
 

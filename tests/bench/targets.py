@@ -7,12 +7,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
+
+from bench.pools import fill
+from bench.wire import CONVERSATIONS
 
 START_SECONDS = 60
 BENCH = Path(__file__).parent
@@ -22,27 +26,39 @@ _MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; m
 _OPTIONS = ("--listen-host", "127.0.0.1", "--quiet")
 
 
+type Furnish = Callable[[Path, Mapping[str, str], str], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A way to start a proxy. `command` holds {port}, {upstream} and {confdir}."""
 
     name: str
     command: tuple[str, ...]
+    furnish: Furnish | None = None
+    """Called before it starts with its home, its environment and the upstream's URL."""
 
 
-def _dump(name: str, *scripts: Path, options: tuple[str, ...] = ()) -> Target:
+def dump(name: str, *scripts: Path, options: tuple[str, ...] = (), furnish: Furnish | None = None) -> Target:
+    """mitmdump with these scripts before the upstream."""
     mode = ("--mode", "reverse:{upstream}", "--listen-port", "{port}", "--set", "confdir={confdir}")
     loads = tuple(argument for script in scripts for argument in ("-s", str(script)))
     sets = tuple(argument for option in options for argument in ("--set", option))
-    return Target(name, (*_MITMDUMP, *_OPTIONS, *mode, *sets, *loads))
+    return Target(name, (*_MITMDUMP, *_OPTIONS, *mode, *sets, *loads), furnish)
 
 
 BUNDLE = ROOT / "addons" / "codemie.py"
-BARE = _dump("bare streaming mitmdump", BENCH / "bare_stream.py")
-INDEXED = _dump("bare + indexed dispatch", BENCH / "indexed_stream.py")
-PLAIN = _dump("mitmdump -s codemie.py", BUNDLE)
-UNLOGGED = _dump("mitmdump -s codemie.py, no log", BUNDLE, options=("codemie_disabled=request_log",))
-OBSERVED = _dump("mitmdump -s codemie.py, one observer", BUNDLE, BENCH / "one_observer.py")
+BARE = dump("bare streaming mitmdump", BENCH / "bare_stream.py")
+INDEXED = dump("bare + indexed dispatch", BENCH / "indexed_stream.py")
+PLAIN = dump("mitmdump -s codemie.py", BUNDLE)
+UNLOGGED = dump("mitmdump -s codemie.py, no log", BUNDLE, options=("codemie_disabled=request_log",))
+OBSERVED = dump("mitmdump -s codemie.py, one observer", BUNDLE, BENCH / "one_observer.py")
+SMALL_POOL = dump("mitmdump -s codemie.py, 2 accounts", BUNDLE, furnish=partial(fill, accounts=2, known=0))
+LARGE_POOL = dump(
+    "mitmdump -s codemie.py, 1,000 accounts, 100,000 conversations",
+    BUNDLE,
+    furnish=partial(fill, accounts=1_000, known=CONVERSATIONS),
+)
 LAUNCHER = Target(
     "codemie-proxy start",
     (
@@ -57,11 +73,11 @@ LAUNCHER = Target(
 class Proxy:
     """A running target; time and memory are those of its one process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-        self.port = port
+    def __init__(self, process: subprocess.Popen[bytes], port: int, home: Path) -> None:
+        self.port, self.home = port, home
         self._process = process
         self._seen = psutil.Process(process.pid)
-        self._log = log
+        self._log = home / "log"
 
     def cpu(self) -> float:
         """Seconds of CPU so far."""
@@ -71,6 +87,10 @@ class Proxy:
     def memory(self) -> float:
         """Resident MB now."""
         return float(self._seen.memory_info().rss) / 1e6
+
+    def held(self) -> tuple[int, int]:
+        """Open file descriptors and threads."""
+        return self._seen.num_fds(), self._seen.num_threads()
 
     def pause(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
@@ -113,12 +133,14 @@ def proxies(targets: list[Target], upstream: int) -> Iterator[dict[str, Proxy]]:
 
 
 def _start(target: Target, upstream: int, home: Path) -> Proxy:
-    port, log = free_port(), home / "log"
-    places = {"port": port, "upstream": f"http://127.0.0.1:{upstream}", "confdir": home / "confdir"}
+    port, url = free_port(), f"http://127.0.0.1:{upstream}"
+    places = {"port": port, "upstream": url, "confdir": home / "confdir"}
     command = [part.format(**places) for part in target.command]
-    with log.open("wb") as output:
+    if target.furnish:
+        target.furnish(home / ".codemie", environment(home), url)
+    with (home / "log").open("wb") as output:
         process = subprocess.Popen(command, env=environment(home), stdout=output, stderr=subprocess.STDOUT)
-    return Proxy(process, port, log)
+    return Proxy(process, port, home)
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -129,6 +151,8 @@ def environment(home: Path) -> dict[str, str]:
         if not name.upper().endswith("_PROXY") and not name.startswith("CODEMIE_")
     }
     paths = os.pathsep.join((str(ROOT / "addons"), str(ROOT / "tests")))
+    # Whoever measures has a keyring that is none of our business.
+    kept["CODEMIE_KEYRING"] = "0"
     return {**kept, "HOME": str(home), "CODEMIE_HOME": str(home / ".codemie"), "PYTHONPATH": paths}
 
 
@@ -139,12 +163,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def upstream_process() -> Iterator[int]:
-    """The port of the bench's upstream."""
+def upstream_process(module: str = "bench.upstream") -> Iterator[int]:
+    """The port of the bench's upstream, or of another one that prints it."""
     with tempfile.TemporaryDirectory() as home:
-        process = subprocess.Popen(
-            (sys.executable, "-m", "bench.upstream"), env=environment(Path(home)), stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen((sys.executable, "-m", module), env=environment(Path(home)), stdout=subprocess.PIPE)
         try:
             assert process.stdout is not None
             yield int(process.stdout.readline())

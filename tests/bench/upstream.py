@@ -3,13 +3,31 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 
-from bench.wire import CHUNK, WISH, MessageReader
+from bench.wire import CHUNK, FIRST_KEY, WISH, MessageReader
 
 _TEXT = "A few words of an answer, as long as a delta of a model usually is."
 _SMALL = json.dumps({"id": "msg_bench", "type": "message", "content": [{"text": "x" * 1930}]}).encode()
 _SMALL_RESPONSE = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_SMALL) + _SMALL
+)
+# What Anthropic says of a subscription's windows with every answer, its resets where no run will see them.
+_LIMITS = b"".join(
+    b"anthropic-ratelimit-unified-%b\r\n" % field
+    for field in (
+        *(b"status: allowed", b"representative-claim: five_hour", b"fallback-percentage: 0.5", b"reset: %(at)d"),
+        *(b"5h-status: allowed", b"5h-reset: %(at)d", b"5h-utilization: %(used).2f"),
+        *(b"7d-status: allowed", b"7d-reset: %(at)d", b"7d-utilization: 0.31"),
+        *(b"overage-status: rejected", b"overage-disabled-reason: org_level_disabled"),
+    )
+)
+_TALK_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%(limits)bcontent-length: %(length)d\r\n\r\n"
+_ERROR = b'{"type": "error", "error": {"type": "rate_limit_error", "message": "Too many requests at once."}}'
+# Benches nothing: the next request meets it again.
+_MOVED = (
+    b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nx-should-retry: true\r\n"
+    b"content-length: %d\r\n\r\n" % len(_ERROR) + _ERROR
 )
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -27,6 +45,13 @@ def event(index: int) -> bytes:
     }
     data = b"event: content_block_delta\ndata: " + json.dumps(payload).encode() + b"\n\n"
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def talk() -> bytes:
+    """The small answer with limits in its head; the share that is used is another one every time."""
+    now = time.time()
+    limits = _LIMITS % {b"at": now + 3600, b"used": now % 1}
+    return _TALK_HEAD % {b"limits": limits, b"length": len(_SMALL)} + _SMALL
 
 
 def bulk_chunk() -> bytes:
@@ -53,8 +78,16 @@ class Upstream(asyncio.Protocol):
         if not self._reader.feed(data):
             return
         wish, *numbers = self._reader.value(WISH).split()
+        self.answer(wish, numbers)
+
+    def answer(self, wish: str, numbers: list[str]) -> None:
+        """Give the request what it wants."""
         if wish == "small":
             self._transport.write(_SMALL_RESPONSE)
+        elif wish == "moved" and self._reader.value("x-api-key") == FIRST_KEY:
+            self._transport.write(_MOVED)
+        elif wish in ("talk", "moved"):
+            self._transport.write(talk())
         elif wish == "sse":
             self._transport.write(_STREAM_HEAD)
             self._send_events(0, int(numbers[0]), int(numbers[1]) / 1000, asyncio.get_running_loop().time())
@@ -90,12 +123,12 @@ class Upstream(asyncio.Protocol):
         self._transport.write(_LAST_CHUNK)
 
 
-async def main() -> None:
-    """Serve on a free loopback port."""
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=512)
+async def serve(connection: Callable[[], asyncio.Protocol]) -> None:
+    """On a free loopback port, which is printed."""
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(Upstream))

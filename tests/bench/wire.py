@@ -1,6 +1,7 @@
 """What load generator and upstream agree on, and the HTTP/1.1 both need: no more than that, they must stay cheap.
 
-The header `x-bench` says what a request wants: "small", "sse COUNT MILLISECONDS" or "bulk MEGABYTES".
+The header `x-bench` says what a request wants: "small", "talk" (small, with limits in its head), "moved" (the same, but
+429 for the key FIRST_KEY), "sse COUNT MILLISECONDS" or "bulk MEGABYTES".
 """
 
 import re
@@ -8,10 +9,19 @@ import re
 WISH = "x-bench"
 STAMP = re.compile(rb"@T(\d+)@")
 CHUNK = 16 * 1024
+CONVERSATIONS = 100_000
+"""That the large pool knows."""
+FIRST_KEY = "not-a-key-0"
+"""Of the account that is asked first."""
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+
+
+def conversation(number: int) -> str:
+    """The id of one of the conversations that a pool knows, as Claude Code writes them."""
+    return f"0f0f0f0f-0000-4000-8000-{number:012}"
 
 
 class MessageReader:

@@ -10,7 +10,7 @@ import pytest
 
 from codemie_core.demo.script import Step
 from codemie_core.places import Places
-from codemie_core.sso.callback import CallbackServer
+from codemie_core.sso.callback import session_callback
 from codemie_core.sso.store import CredentialStore
 from support.chromium import browser_script, browsing
 from support.cli import environ, run
@@ -54,7 +54,7 @@ async def test_a_page_of_somebody_else_cannot_sign_anybody_in(
     backend: CodemieBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    async with CallbackServer(backend.api_url) as server:
+    async with session_callback(backend.api_url) as server:
         judge = server._judge
 
         def counted(request: Any) -> Any:
@@ -64,7 +64,7 @@ async def test_a_page_of_somebody_else_cannot_sign_anybody_in(
         monkeypatch.setattr(server, "_judge", counted)
         page = EVIL.format(callback=backend.callback_url(server.port), told=f"{backend.api_url}/told")
         backend.answers["/evil"] = Step(body=page, headers=[("content-type", "text/html")])
-        waiting = asyncio.get_running_loop().create_task(server.session())
+        waiting = asyncio.get_running_loop().create_task(server.brought())
         with browsing(tmp_path, f"{backend.api_url}/evil"):
             await asyncio.to_thread(backend.wait_until, lambda: came(backend, "/told"), 60)
         assert not waiting.done()
@@ -77,8 +77,8 @@ def came(backend: CodemieBackend, path: str) -> bool:
 
 
 async def test_the_same_address_signs_in_when_somebody_goes_there(backend: CodemieBackend, tmp_path: Path) -> None:
-    async with CallbackServer(backend.api_url) as server:
+    async with session_callback(backend.api_url) as server:
         with browsing(tmp_path, backend.callback_url(server.port)):
             async with asyncio.timeout(60):
-                session = await server.session()
+                session = await server.brought()
     assert session.who == EMAIL

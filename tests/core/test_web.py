@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from codemie_core import __version__
+from codemie_core.demo.absent import closed_port
 from codemie_core.demo.script import Step
 from codemie_core.demo.upstream import Upstream
+from codemie_core.egress import parse_proxy
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, this_process, write_entry
@@ -88,6 +90,19 @@ async def test_the_way_out_leads_through_https_proxy_with_its_password(places: P
             assert (await client.post(f"https://{NAME}/v1/messages", json={})).status_code == 200
     assert outbound.targets == [f"{NAME}:443"]
     assert upstream.requests[0].header("proxy-authorization") is None
+
+
+async def test_an_accounts_own_proxy_counts_more_than_the_environment(places: Places, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with (
+        Upstream(authority.server(NAME), http2=False) as upstream,
+        ConnectProxy({NAME: upstream.port}, "Basic bWU6cGxhbnRlZA==") as outbound,
+    ):
+        environ = {"HTTPS_PROXY": f"http://127.0.0.1:{closed_port()}", "NO_PROXY": "*"}
+        proxy = parse_proxy(outbound.url("me:planted"), "a test")
+        async with client_for(f"https://{NAME}", places, environ, str(authority.pem), proxy=proxy) as client:
+            assert (await client.post(f"https://{NAME}/v1/messages", json={})).status_code == 200
+    assert outbound.targets == [f"{NAME}:443"]
 
 
 async def test_the_environment_that_httpx_would_read_by_itself_does_not_count(

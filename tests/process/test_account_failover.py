@@ -78,9 +78,15 @@ def claude_asks(proxy: Mitmproxy, model: str) -> str:
 
 def gpt_streams(proxy: Mitmproxy, model: str) -> str:
     with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key="dummy", max_retries=0, timeout=20) as client:
-        hello = [{"role": "user", "content": "Hello"}]
-        chunks = client.chat.completions.create(model=model, stream=True, messages=hello)  # type: ignore[call-overload] # a plain dict will do
+        hello: openai.types.chat.ChatCompletionUserMessageParam = {"role": "user", "content": "Hello"}
+        chunks = client.chat.completions.create(model=model, stream=True, messages=[hello])
         return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+def gpt_responds(proxy: Mitmproxy, model: str) -> str:
+    with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key="dummy", max_retries=0, timeout=20) as client:
+        events = client.responses.create(model=model, input="Hello", stream=True)
+        return "".join(event.delta for event in events if event.type == "response.output_text.delta")
 
 
 def gpt_asks(proxy: Mitmproxy, model: str) -> str:
@@ -88,7 +94,7 @@ def gpt_asks(proxy: Mitmproxy, model: str) -> str:
         return client.responses.create(model=model, input="Hello").output_text
 
 
-STREAMS = {"anthropic-stream": claude_streams, "openai-stream": gpt_streams}
+STREAMS = {"anthropic-stream": claude_streams, "chat-stream": gpt_streams, "responses-stream": gpt_responds}
 CLIENTS = {**STREAMS, "anthropic": claude_asks, "openai": gpt_asks}
 # Only a stream can open with an error.
 CASES = [(f, c) for f in FAILURES for c in CLIENTS if f != "error first" or c in STREAMS]
@@ -127,10 +133,9 @@ def test_an_account_whose_address_is_down_is_passed_over(home: StoredHome, upstr
     home.key("main", dead, MAIN, provider="anthropic-compatible")
     home.key("spare", upstream.url, SPARE, provider="anthropic-compatible", priority=1, serves=(dead,))
     with reverse(dead) as proxy:
-        assert claude_streams(proxy, "m") == SAID
-    (request,) = upstream.requests
-    assert request.keys == [SPARE]
-    assert request.header("host") == upstream.url.removeprefix("http://")
+        assert [ask(proxy, "m") for ask in CLIENTS.values()] == [SAID] * len(CLIENTS)
+    assert upstream.keys() == [SPARE] * len(CLIENTS)
+    assert {request.header("host") for request in upstream.requests} == {upstream.url.removeprefix("http://")}
 
 
 def test_an_account_serves_another_origin_below_its_own_base_url(home: StoredHome, upstream: Scripted) -> None:

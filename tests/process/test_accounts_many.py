@@ -13,14 +13,15 @@ import pytest
 
 from codemie_core.demo.absent import closed_port
 from codemie_core.demo.upstream import Upstream
+from support.logged import Entry, count, written
 from support.proxy import Mitmproxy, reverse
 from support.stored import StoredHome
-from support.troubled import FAULTS, MARK, TroubledPool, key_of, words
+from support.troubled import DOOMED, DOWN, FAULTS, MARK, NAMES, SPENT, TroubledPool, key_of, words
 
 CONVERSATIONS, TURNS = 50, 5
 SEED = 20260304
 OWN = "planted-key-of-the-client-itself"
-KNOWN = {key_of(name): name for name in (*FAULTS, "down")}
+KEYS = [key_of(name) for name in (*NAMES, DOWN, SPENT)]
 OPTIONS = {
     "flow_detail": 0,
     "codemie_upstream_attempts_backoff": "5ms",
@@ -33,6 +34,7 @@ class Turn:
     """One request of one conversation, and how it went for the client."""
 
     mark: str
+    conversation: int
     text: str = ""
     error: str = ""
 
@@ -48,63 +50,65 @@ def proxy(port: int) -> Iterator[Mitmproxy]:
         yield running
 
 
+def well_formed(body: object, kind: str | None = None) -> str:
+    """An error as the SDK has read it. A broken connection has no body."""
+    assert isinstance(body, dict), body
+    assert body.get("type") == kind
+    assert isinstance(body["error"], dict), body
+    assert {"type", "message"} <= body["error"].keys()
+    return json.dumps(body)
+
+
+def model_of(conversation: int) -> str:
+    """Every fifth asks for what nobody can serve."""
+    return DOOMED if conversation % 5 == 4 else "demo"
+
+
 async def claude(proxy: Mitmproxy, conversation: int) -> list[Turn]:
     """An agent that names its conversation."""
     turns = []
     headers = {"x-claude-code-session-id": f"0f0f0f0f-0000-4000-8000-{conversation:012}"}
-    async with anthropic.AsyncAnthropic(base_url=proxy.url, api_key=OWN, max_retries=0, timeout=30) as client:
+    async with anthropic.AsyncAnthropic(base_url=proxy.url, api_key=OWN, max_retries=0, timeout=60) as client:
         for number in range(TURNS):
             mark = f"claude-{conversation}-{number}"
-            said = [{"role": "user", "content": f"mark {mark} end"}]
+            said: anthropic.types.MessageParam = {"role": "user", "content": f"mark {mark} end"}
             try:
                 async with client.messages.stream(
-                    model="claude-demo", max_tokens=9, messages=said, extra_headers={MARK: mark, **headers}
+                    model=model_of(conversation), max_tokens=9, messages=[said], extra_headers={MARK: mark, **headers}
                 ) as stream:
-                    turns.append(Turn(mark, await stream.get_final_text()))
+                    turns.append(Turn(mark, conversation, await stream.get_final_text()))
             except anthropic.APIStatusError as error:
-                body = error.body
-                assert isinstance(body, dict), body
-                assert body["type"] == "error"
-                assert {"type", "message"} <= body["error"].keys()
-                turns.append(Turn(mark, error=json.dumps(body)))
+                turns.append(Turn(mark, conversation, error=well_formed(error.body, "error")))
     return turns
 
 
 async def gpt(proxy: Mitmproxy, conversation: int) -> list[Turn]:
     """A program whose requests stand alone."""
     turns = []
-    async with openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key=OWN, max_retries=0, timeout=30) as client:
+    async with openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key=OWN, max_retries=0, timeout=60) as client:
         for number in range(TURNS):
             mark = f"gpt-{conversation}-{number}"
             try:
                 stream = await client.chat.completions.create(
-                    model="gpt-demo",
+                    model=model_of(conversation),
                     messages=[{"role": "user", "content": f"mark {mark} end"}],
                     stream=True,
                     extra_headers={MARK: mark},
                 )
                 pieces = [chunk.choices[0] async for chunk in stream if chunk.choices]
                 assert pieces[-1].finish_reason == "stop", "a stream that ended too early looks like one that is over"
-                turns.append(Turn(mark, "".join(piece.delta.content or "" for piece in pieces)))
+                turns.append(Turn(mark, conversation, "".join(piece.delta.content or "" for piece in pieces)))
             except openai.APIError as error:
-                assert not isinstance(error, openai.APIConnectionError)
-                assert isinstance(error.body, dict), error
-                assert {"type", "message"} <= error.body.keys()
-                turns.append(Turn(mark, error=json.dumps(error.body)))
+                turns.append(Turn(mark, conversation, error=well_formed({"error": error.body})))
     return turns
 
 
-@pytest.fixture
-def pool_home(codemie_home: Path) -> StoredHome:
-    return StoredHome(codemie_home)
-
-
 async def test_fifty_conversations_while_accounts_fail_at_random(
-    pool_home: StoredHome, port: int, request: pytest.FixtureRequest
+    codemie_home: Path, port: int, request: pytest.FixtureRequest
 ) -> None:
-    async with Upstream(port=port) as upstream, asyncio.timeout(60):
-        pool = TroubledPool(upstream, SEED)
-        await asyncio.to_thread(pool.fill, pool_home)
+    async with Upstream(port=port) as here, Upstream() as there, asyncio.timeout(120):
+        pool = TroubledPool((here, there), SEED)
+        await asyncio.to_thread(pool.fill, StoredHome(codemie_home))
         proxy: Mitmproxy = await asyncio.to_thread(request.getfixturevalue, "proxy")
         kinds = (claude, gpt)
         async with asyncio.TaskGroup() as group:
@@ -112,15 +116,21 @@ async def test_fifty_conversations_while_accounts_fail_at_random(
         turns = [turn for task in tasks for turn in task.result()]
 
         assert len({turn.mark for turn in turns}) == len(turns) == CONVERSATIONS * TURNS
-        _nobody_got_what_is_anothers(upstream, turns)
-        completed = [turn for turn in turns if turn.text]
-        assert len(completed) > len(turns) / 2, [turn.error for turn in turns if turn.error]
+        _nobody_got_what_is_anothers(pool, turns)
+        _each_went_with_the_account_that_was_chosen(
+            pool, await written(codemie_home, count("proxy-access", len(turns)))
+        )
+        failed = [turn for turn in turns if turn.error and model_of(turn.conversation) != DOOMED]
+        assert len(failed) < len(turns) / 10, failed
+        doomed = [turn for turn in turns if model_of(turn.conversation) == DOOMED]
+        assert len(doomed) == len(turns) / 5
+        assert all("(spent: limited (429), free in 15 min)" in turn.error for turn in doomed)
         # Every way to fail was met, and more than once a client heard nothing of it.
         assert set(pool.met) == FAULTS.keys()
-        assert len(upstream.requests) > len(turns)
+        assert len(here.requests) + len(there.requests) > len(turns)
         assert "Traceback" not in proxy.log
         seen = proxy.log + json.dumps(proxy.health()) + "".join(turn.error for turn in turns)
-        assert [name for key, name in KNOWN.items() if key in seen] == []
+        assert [key for key in (*KEYS, OWN) if key in seen] == []
 
         pool.troubled = False
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -129,15 +139,17 @@ async def test_fifty_conversations_while_accounts_fail_at_random(
         assert proxy.health()["counters"]["exchanges"]["open"] == 1  # this one
 
 
-def _nobody_got_what_is_anothers(upstream: Upstream, turns: list[Turn]) -> None:
-    for received in upstream.requests:
-        assert len(received.keys) == 1 and received.keys[0] in KNOWN, received.headers
-        assert OWN not in str(received.headers) + received.target + received.body.decode()
-        assert f"mark {received.header(MARK)} end" in received.body.decode()
+def _nobody_got_what_is_anothers(pool: TroubledPool, turns: list[Turn]) -> None:
     answered: dict[str, list[str]] = {}
-    for received in upstream.requests:
-        if received.finished and received.step.status == 200 and not received.step.error_event:
-            answered.setdefault(received.header(MARK) or "", []).append(KNOWN[received.keys[0]])
+    for upstream in pool.upstreams:
+        known = pool.at(upstream)
+        for received in upstream.requests:
+            assert len(received.keys) == 1, received.headers
+            assert received.keys[0] in known, received.headers
+            assert OWN not in str(received.headers) + received.target + received.body.decode()
+            assert f"mark {received.header(MARK)} end" in received.body.decode()
+            if received.finished and received.step.status == 200 and not received.step.error_event:
+                answered.setdefault(received.header(MARK) or "", []).append(known[received.keys[0]])
     for turn in turns:
         accounts = answered.pop(turn.mark, [])
         if turn.error:
@@ -146,3 +158,13 @@ def _nobody_got_what_is_anothers(upstream: Upstream, turns: list[Turn]) -> None:
         else:
             assert [words(turn.mark, account) for account in accounts] == [turn.text]
     assert answered == {}
+
+
+def _each_went_with_the_account_that_was_chosen(pool: TroubledPool, log: list[Entry]) -> None:
+    everything = sorted((request for one in pool.upstreams for request in one.requests), key=lambda one: one.time)
+    last = {request.header("x-codemie-request-id"): request.keys[0] for request in everything}
+    chosen = {entry.request_id: entry.args.get("account", "") for entry in log if entry.kind == "proxy-access"}
+    compared = [request_id for request_id in last if chosen[str(request_id)] != DOWN]
+    assert len(compared) > CONVERSATIONS
+    for request_id in compared:
+        assert last[request_id] == key_of(chosen[str(request_id)])

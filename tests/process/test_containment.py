@@ -26,6 +26,10 @@ from support.websocket import WebSocketClient
 EVENTS = [sse(f'{{"n": {n}, "text": "Grüße"}}', "content_block_delta") for n in range(5)]
 FAST = {"codemie_upstream_attempts_backoff": "1ms", "flow_detail": 0}
 
+WITHOUT_INJECTION = (
+    "is running with upstream_attempts, local_endpoints, proxy_access, sso_auth, account_rotation, request_log$"
+)
+
 FIRED = frozenset(
     {
         "load", "configure", "running", "update", "start",
@@ -189,7 +193,7 @@ def test_an_open_addon_that_is_not_there_is_left_out_and_shown(copied: Path) -> 
 
 def is_left_out(name: str, copied: Path) -> None:
     with Mitmproxy("--mode", "reverse:http://127.0.0.1:9", scripts=(copied / "codemie.py",)) as proxy:
-        proxy.wait_for_log("is running with upstream_attempts, local_endpoints, proxy_access, sso_auth, account_rotation, request_log$")
+        proxy.wait_for_log(WITHOUT_INJECTION)
         health = proxy.health()
     assert health["status"] == "degraded"
     [failed] = [addon for addon in health["addons"] if addon["state"] == "failed"]
@@ -210,7 +214,7 @@ def test_an_addon_whose_settings_cannot_become_options_is_left_out_and_shown(cop
         "addons = [HeaderInjection()]\n"
     )
     with Mitmproxy("--mode", "reverse:http://127.0.0.1:9", scripts=(copied / "codemie.py",)) as proxy:
-        proxy.wait_for_log("is running with upstream_attempts, local_endpoints, proxy_access, sso_auth, account_rotation, request_log$")
+        proxy.wait_for_log(WITHOUT_INJECTION)
         [failed] = [addon for addon in proxy.health()["addons"] if addon["state"] == "failed"]
     assert failed["name"] == "header_injection"
     assert failed["mishaps"] == {"load": 1}

@@ -18,6 +18,22 @@ type Ending = Literal["complete", "cut", "reset"]
 type Headers = Sequence[tuple[str, str]]
 
 
+async def opened(
+    port: int, tls: ssl.SSLContext | None = None, through: str = ""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to 127.0.0.1; with `through`, a host:port, the proxy there is asked for a tunnel to it first."""
+    name = through.rpartition(":")[0] or "localhost"
+    if not through:
+        return await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name if tls else None)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"CONNECT {through} HTTP/1.1\r\nhost: {through}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.split(b" ")[1] == b"200", head
+    if tls is not None:
+        await writer.start_tls(tls, server_hostname=name)
+    return reader, writer
+
+
 @dataclass
 class Answer:
     """A response as the client got it."""
@@ -36,14 +52,11 @@ class Answer:
 class Http1:
     """One HTTP/1.1 connection. `async with Http1(port) as client: await client.send(...)`."""
 
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._port, self._tls = port, tls
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None, through: str = "") -> None:
+        self._port, self._tls, self._through = port, tls, through
 
     async def __aenter__(self) -> Self:
-        server_name = "localhost" if self._tls else None
-        self.reader, self.writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._tls, server_hostname=server_name
-        )
+        self.reader, self.writer = await opened(self._port, self._tls, self._through)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,13 +134,11 @@ class Http1:
 class Http2:
     """One HTTP/2 connection over TLS."""
 
-    def __init__(self, port: int, tls: ssl.SSLContext, window: int = 2**20) -> None:
-        self._port, self._tls, self._window = port, tls, window
+    def __init__(self, port: int, tls: ssl.SSLContext, window: int = 2**20, through: str = "") -> None:
+        self._port, self._tls, self._window, self._through = port, tls, window, through
 
     async def __aenter__(self) -> Self:
-        self.reader, self.writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._tls, server_hostname="localhost"
-        )
+        self.reader, self.writer = await opened(self._port, self._tls, self._through)
         assert self.writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
         self.connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.connection.initiate_connection()

@@ -17,15 +17,19 @@ class ConnectProxy:
 
     ports: Mapping[str, int]
     authorization: str | None = None
+    port: int = 0
+    """Where it listens; 0 for any free port."""
     targets: list[str] = field(default_factory=list)
     """host:port of each CONNECT, in order."""
     authorizations: list[str | None] = field(default_factory=list)
     """The Proxy-Authorization of each."""
+    heads: list[str] = field(default_factory=list)
+    """The rest of each head."""
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -55,7 +59,8 @@ class ConnectProxy:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         method, target, _ = first.split(" ")
         self.targets.append(target if method == "CONNECT" else first)
-        self.authorizations.append(headers.get("proxy-authorization"))
+        self.authorizations.append(headers.pop("proxy-authorization", None))
+        self.heads.append(f"{first} {headers}")
         port = self.ports.get(target.rpartition(":")[0])
         if self.authorization and self.authorizations[-1] != self.authorization:
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")

@@ -65,11 +65,14 @@ class StoredHome:
         return vault
 
     def add(self, account: Account, secret: str = "") -> Account:
-        """Add it, with its secret in the vault unless that is empty."""
+        """Add it, with its secret in the vault unless that is empty, and so its outbound proxy's password."""
+        way = account.outbound_proxy
+        password = way.authorization.get_secret_value() if way is not None and way.authorization is not None else ""
 
         def work(connection: Connection) -> None:
             sealed = self.vault(connection).seal(secret, f"account:{account.id}") if secret else None
-            add_account(connection, account, sealed, WHO)
+            sealed_proxy = self.vault(connection).seal(password, f"proxy:{account.id}") if password else None
+            add_account(connection, account, sealed, WHO, sealed_proxy)
 
         self.write(work)
         return account

@@ -1,4 +1,4 @@
-"""A pool whose accounts fail at random, each in a way of its own, before one scripted upstream.
+"""A pool whose accounts fail at random, each in a way of its own, at two scripted upstreams in turn.
 
 What happens to a request is decided by the seed, the request's mark, the account and how often this account has been
 asked for this request: never by the order in which requests happen to arrive.
@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from codemie_core.demo.absent import closed_port
 from codemie_core.demo.received import Received
@@ -40,7 +41,16 @@ FAULTS = {
     "error-amid": Fault(lambda: Step(error_event=True, error_at=6), 0.3),
     "slow": Fault(lambda: Step(interval=0.01), 0.5),
 }
-"""An account of each of these names; "down" is one more, where nothing listens."""
+"""COPIES accounts of each of these names, like "limited-0"; two more are DOWN and SPENT."""
+
+COPIES = 4
+NAMES = tuple(f"{name}-{number}" for name in FAULTS for number in range(COPIES))
+DOWN = "down"
+"""Where nothing listens."""
+SPENT = "spent"
+"""Always limited, and the only one that serves DOOMED."""
+DOOMED = "doomed"
+"""A model."""
 
 
 def key_of(account: str) -> str:
@@ -50,9 +60,12 @@ def key_of(account: str) -> str:
 
 @dataclass(slots=True)
 class TroubledPool:
-    """`await`s nothing: it is only the upstream's script. `met` counts the faults that were dealt out."""
+    """`await`s nothing: it is only the upstreams' script. `met` counts the faults that were dealt out.
 
-    upstream: Upstream
+    Requests are for the first upstream; the accounts of the other one stand in for it.
+    """
+
+    upstreams: tuple[Upstream, Upstream]
     seed: int
     met: Counter[str] = field(default_factory=Counter)
     troubled: bool = True
@@ -60,23 +73,32 @@ class TroubledPool:
     _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def fill(self, home: StoredHome) -> None:
-        """The accounts into the store, the faults into the upstream's script."""
-        for name in FAULTS:
-            home.key(name, self.upstream.url, key_of(name), provider="anthropic-compatible")
-            self.upstream.script_for(key_of(name), then=lambda received, name=name: self._step(name, received))
-        serves = (f"http://127.0.0.1:{self.upstream.port}",)
-        nowhere = f"http://127.0.0.1:{closed_port()}"
-        home.key("down", nowhere, key_of("down"), provider="anthropic-compatible", serves=serves)
+        """The accounts into the store, the faults into the upstreams' scripts."""
+        serves = (f"http://127.0.0.1:{self.upstreams[0].port}",)
+        about = {"provider": "anthropic-compatible", "serves": serves}
+        for number, name in enumerate(NAMES):
+            upstream = self.upstreams[number % 2]
+            home.key(name, upstream.url, key_of(name), deny=(DOOMED,), **about)
+            upstream.script_for(key_of(name), then=partial(self._step, name))
+        home.key(DOWN, f"http://127.0.0.1:{closed_port()}", key_of(DOWN), deny=(DOOMED,), **about)
+        home.key(SPENT, self.upstreams[1].url, key_of(SPENT), allow=(DOOMED,), **about)
+        self.upstreams[1].script_for(key_of(SPENT), then=Step(status=429, headers=[("retry-after", "900")]))
+
+    def at(self, upstream: Upstream) -> dict[str, str]:
+        """The accounts of this upstream by their keys."""
+        number = self.upstreams.index(upstream)
+        return {key_of(name): name for name in (*NAMES[number::2], *((SPENT,) * number))}
 
     def _step(self, account: str, received: Received) -> Step:
         mark = received.header(MARK) or ""
         self._asked[account, mark] += 1
         dice = random.Random(f"{self.seed} {account} {mark} {self._asked[account, mark]}")
-        fault = FAULTS[account]
+        kind = account.rpartition("-")[0]
+        fault = FAULTS[kind]
         step = Step()
         if self.troubled and dice.random() < fault.share:
             step = fault.make()
-            self.met[account] += 1
+            self.met[kind] += 1
         step.text = words(mark, account)
         return step
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
+import ssl
 from types import TracebackType
 from typing import Self
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Event, Request, TextMessage
 
+from support.clients import Headers, opened
+
 
 class WebSocketClient:
-    """`async with WebSocketClient(port, "/v1/responses") as socket: await socket.say("...")`."""
+    """`async with WebSocketClient(port, "/v1/responses") as socket: await socket.say("...")`.
 
-    def __init__(self, port: int, path: str) -> None:
-        self._port, self._path = port, path
+    `tls` and `through` are those of `support.clients.opened`.
+    """
+
+    def __init__(
+        self, port: int, path: str, headers: Headers = (), tls: ssl.SSLContext | None = None, through: str = ""
+    ) -> None:
+        self._port, self._path, self._tls, self._through = port, path, tls, through
+        self._headers = [(name.encode(), value.encode()) for name, value in headers]
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._events: list[Event] = []
 
     async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writer.write(self._protocol.send(Request(host="localhost", target=self._path)))
+        self._reader, self._writer = await opened(self._port, self._tls, self._through)
+        request = Request(host="localhost", target=self._path, extra_headers=self._headers)
+        self._writer.write(self._protocol.send(request))
         event = await self._next()
         assert isinstance(event, AcceptConnection), event
         return self

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from codemie_core.accounts.account import Account, Kind, Source
+from codemie_core.accounts.account import Account, Kind
+from codemie_core.accounts.loaded import Loaded, load, open_store
 from codemie_core.accounts.pool import Pool
 from codemie_core.accounts.secrets import SecretShelf, SecretTrouble
 from codemie_core.accounts.state import Change, PoolState
+from codemie_core.accounts.vault_door import VaultDoor
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.store.place import store_exists
-from codemie_core.vault import Vault, VaultError, open_vault
+from codemie_core.store.place import DatabaseTrouble, store_exists
+from codemie_core.vault import Vault, VaultError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from codemie_core.oauth.refresh import TokenKeeper
     from codemie_core.store.database import Database
     from codemie_core.store.worker import StoreWorker
 
@@ -35,28 +39,10 @@ LOOK = 0.5
 """Seconds between two looks for a database that is not there yet."""
 SAVE = 0.1
 """Seconds for which changes are collected."""
-
-
-class Tokens(Protocol):
-    """Who keeps the sign-ins of OAuth accounts alive (oauth/refresh.py)."""
-
-    async def access_token(self, account: Account, force: bool = False) -> SecretStr:
-        """A token that is good now. SecretTrouble when there is none."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the database holds, or what of it is new."""
-
-    revision: int
-    accounts_revision: int
-    accounts: tuple[Account, ...]
-    settings: Mapping[str, object]
-    versions: Mapping[str, int]
-    """Account id -> version of its secret."""
-    state: PoolState
-    checks: Mapping[str, bytes] = field(default_factory=dict)
+RETRY = 1.0
+"""Seconds before a database in trouble, or a vault that does not open, is looked at again."""
+PATIENCE = 3.0
+"""Seconds for a database that is just being opened when the proxy ends."""
 
 
 class PoolKeeper:
@@ -68,24 +54,30 @@ class PoolKeeper:
         """Settings changed by command, by name."""
         self.trouble = ""
         """Why the pool cannot be trusted; "" when it can."""
-        self.tokens: Tokens | None = None
+        self.tokens: TokenKeeper | None = None
+        """Keeps sign-ins alive, once there is an account with one."""
+        self.ca_file = ""
+        """Further authorities that calls to sign-in services trust."""
         self._places, self._environ, self._who = places, environ, f"proxy {run_id[:8]}"
+        self.door = VaultDoor(places, environ)
         self._shelf = SecretShelf(environ, self._from_vault)
         self._database: Database | None = None
         self._worker: StoreWorker | None = None
-        self._vault: Vault | None = None
         self._versions: Mapping[str, int] = {}
+        self._keys: Mapping[str, bytes] = {}
         self._changed: Callable[[], None] = lambda: None
         self._watching: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
         self._saving: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._revision = self._accounts_revision = 0
+        self._locked_out = ""
+        """Why news could not be read in full: what the vault said."""
 
     def open(self) -> None:
         """Before the proxy runs: load what there is. SettingsError when there is something that cannot be used."""
         if store_exists(self._places, self._environ):
-            self._database, self._vault, loaded = self._opened()
-            self._take_all(loaded)
+            self._take_all(*self._opened())
 
     def begin(self, changed: Callable[[], None]) -> None:
         """Keep in step from now on; `changed` is called on the loop after anything was reloaded."""
@@ -97,10 +89,14 @@ class PoolKeeper:
 
     async def end(self) -> None:
         """Save what is left, within the store's bound."""
+        self._ending.set()
         if self._watching is not None:
+            await asyncio.wait({self._watching}, timeout=PATIENCE)
             self._watching.cancel()
         if self._saving is not None:
             self._saving.cancel()
+        if self.tokens is not None:
+            await self.tokens.end()
         if (worker := self._worker) is not None:
             while changes := self.pool.drain(everything=True):
                 self._post(worker, changes)
@@ -115,18 +111,20 @@ class PoolKeeper:
 
     @property
     def vault(self) -> Vault | None:
-        """The open vault; None while nothing is sealed."""
-        return self._vault
+        """As it was opened last; None while nothing is sealed. `door.vault_for` is the one to seal with."""
+        return self.door.at_hand
 
     def secret_at_hand(self, account: Account) -> SecretStr | None:
-        """The account's secret without waiting; None when it has to be fetched, as OAuth tokens always are."""
-        return None if account.kind is Kind.OAUTH else self._shelf.at_hand(account)
+        """The account's secret without waiting; None when it has to be fetched."""
+        if account.kind is Kind.OAUTH:
+            return self.tokens.at_hand(account) if self.tokens is not None else None
+        return self._shelf.at_hand(account)
 
     async def secret(self, account: Account, refresh: bool = False) -> SecretStr:
         """The account's secret; with `refresh` a new one. SecretTrouble when it cannot be had."""
         if account.kind is Kind.OAUTH:
             if self.tokens is None:
-                raise SecretTrouble(f"account {account.name}: sign-ins need codemie-proxy[oauth]")
+                raise SecretTrouble(f"account {account.name}: the database is not open")
             return await self.tokens.access_token(account, refresh)
         return await self._shelf.secret(account, refresh)
 
@@ -155,104 +153,71 @@ class PoolKeeper:
         await self._worker.call(change)
 
     async def _from_vault(self, account: Account) -> SecretStr:
-        from codemie_core.store.secrets import sealed_secret
-
-        worker, vault = self._worker, self._vault
-        if worker is None or vault is None:
-            raise SecretTrouble(f"account {account.name}: the vault is not open")
-        found = await worker.call(lambda connection: sealed_secret(connection, account.id), writing=False)
+        sealed = self._keys.get(account.id)
+        # Unless it was found bad: an account has to take over from another also while the database is away.
+        if sealed and not self._shelf.at_hand(account) and (found := self.door.opened(account, sealed)):
+            return found
+        if (worker := self._worker) is None:
+            raise SecretTrouble(f"account {account.name}: the database is not open")
+        try:
+            found = await worker.call(lambda connection: self.door.secret_of(connection, account), writing=False)
+        except (DatabaseTrouble, VaultError) as problem:
+            raise SecretTrouble(f"account {account.name}: {problem}") from None
         if found is None:
             raise SecretTrouble(f"account {account.name}: the vault holds nothing for it")
-        try:
-            return vault.open(found[0], f"account:{account.id}")
-        except VaultError as problem:
-            raise SecretTrouble(f"account {account.name}: {problem}") from None
+        return found
 
-    def _opened(self) -> tuple[Database, Vault | None, Loaded]:
-        from codemie_core.access.client_keys import KeyStore
-        from codemie_core.store.client_keys import import_keys
-        from codemie_core.store.database import open_database
-
-        database = open_database(self._places, self._environ)
+    def _opened(self) -> tuple[Database, Loaded]:
+        """Off the loop, once it runs."""
+        database = open_store(self._places, self._environ)
         try:
-            if not database.read_only_because:
-                with database.writing() as connection:
-                    import_keys(connection, KeyStore(self._places).ring())
-            else:
-                logger.warning("%s", database.read_only_because)
             with database.reading() as connection:
-                loaded = self._with_proxies(connection, self._load(connection, None), None)
-                vault = self._vault_for(loaded)
-                loaded = self._with_proxies(connection, loaded, vault)
+                loaded = load(connection, None, time.time())
+                if loaded.sealed:
+                    self.door.vault_for(connection)
+                accounts = self.door.with_proxies(connection, loaded.accounts)
         except BaseException:
             database.close()
             raise
-        return database, vault, loaded
+        return database, replace(loaded, accounts=accounts)
 
-    def _vault_for(self, loaded: Loaded) -> Vault | None:
-        sealed = bool(loaded.versions) or any(one.secret.source is Source.VAULT for one in loaded.accounts)
-        if not sealed and not loaded.checks:
-            return None
-        return open_vault(self._places, self._environ, loaded.checks)
-
-    def _load(self, connection: Connection, since: int | None) -> Loaded:
-        from time import time
-
-        from codemie_core.store.accounts import load_accounts
-        from codemie_core.store.database import accounts_revision, revision_of
-        from codemie_core.store.pool import load_state, state_since
-        from codemie_core.store.secrets import secret_versions, vault_checks
-        from codemie_core.store.settings import load_settings
-
-        return Loaded(
-            revision=revision_of(connection),
-            accounts_revision=accounts_revision(connection),
-            accounts=tuple(load_accounts(connection)),
-            settings=load_settings(connection),
-            versions=secret_versions(connection),
-            state=load_state(connection, time()) if since is None else state_since(connection, since),
-            checks=vault_checks(connection),
-        )
-
-    def _with_proxies(self, connection: Connection, loaded: Loaded, vault: Vault | None) -> Loaded:
-        from dataclasses import replace
-
-        from codemie_core.store.accounts import sealed_proxies, with_proxy_secret
-
-        if vault is None:
-            return loaded
-        sealed = sealed_proxies(connection)
-        accounts = tuple(
-            with_proxy_secret(one, vault.open(sealed[one.id], f"proxy:{one.id}")) if one.id in sealed else one
-            for one in loaded.accounts
-        )
-        return replace(loaded, accounts=accounts)
-
-    def _take_all(self, loaded: Loaded) -> None:
+    def _take_all(self, database: Database, loaded: Loaded) -> None:
+        self._database = database
         self.pool.set_accounts(loaded.accounts)
         self.pool.restore(loaded.state)
-        self._remember(loaded)
-
-    def _remember(self, loaded: Loaded) -> None:
-        self.settings, self._versions = loaded.settings, loaded.versions
+        self.settings, self._versions, self._keys = loaded.settings, loaded.versions, loaded.keys
         self._revision, self._accounts_revision = loaded.revision, loaded.accounts_revision
 
     async def _await_database(self) -> None:
-        while self._database is None:
-            await asyncio.sleep(LOOK)
+        while not await self._is_ending(LOOK):
             if not store_exists(self._places, self._environ):
                 continue
             try:
-                self._database, self._vault, loaded = await asyncio.to_thread(self._opened)
-            except SettingsError as problem:
-                if not self.trouble:
-                    logger.error("The accounts cannot be used: %s", problem)
-                self.trouble = str(problem)
-                self._changed()
+                database, loaded = await asyncio.to_thread(self._opened)
+            except Exception as problem:
+                # Whatever it was: there may be accounts, and nobody can read them.
+                self._distrust(str(problem) if isinstance(problem, SettingsError) else type(problem).__name__)
                 continue
+            if self._ending.is_set():
+                database.close()
+                return
             self.trouble = ""
-            self._take_all(loaded)
+            self._take_all(database, loaded)
             self._work()
+            self._changed()
+            return
+
+    async def _is_ending(self, within: float) -> bool:
+        try:
+            async with asyncio.timeout(within):
+                return await self._ending.wait()
+        except TimeoutError:
+            return False
+
+    def _distrust(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            logger.error("The accounts cannot be used: %s", trouble)
+            self.trouble = trouble
             self._changed()
 
     def _work(self) -> None:
@@ -261,10 +226,22 @@ class PoolKeeper:
         assert self._database is not None
         self._worker = StoreWorker(self._database)
         self._worker.on_revision(self._revision, self._reload)
+        self._keep_signed_in(self._worker)
+
+    def _keep_signed_in(self, worker: StoreWorker) -> None:
+        """From the first account with a sign-in on."""
+        if self.tokens is None and any(account.kind is Kind.OAUTH for account in self.pool.accounts):
+            from codemie_core.oauth.refresh import TokenKeeper
+
+            self.tokens = TokenKeeper(
+                self._places, self._environ, self.door, worker.call, self._who, ca_file=lambda: self.ca_file
+            )
+        if self.tokens is not None:
+            self.tokens.take(self.pool.accounts, self._versions)
 
     def _reload(self, seen: int) -> None:
         """In the store's thread: read what is new since `seen`, and hand it to the loop."""
-        from codemie_core.store.database import accounts_revision
+        from codemie_core.store.database import accounts_revision, revision_of
         from codemie_core.store.pool import state_since
 
         assert self._database is not None
@@ -273,32 +250,52 @@ class PoolKeeper:
             if accounts_revision(connection) == self._accounts_revision:
                 self._loop.call_soon_threadsafe(self._take_state, state_since(connection, seen))
                 return
-            loaded, vault = self._load(connection, seen), self._vault
-            if vault is None or not vault.key_ids >= loaded.checks.keys():
-                vault = self._vault_for(loaded)
-            loaded = self._with_proxies(connection, loaded, vault)
-        self._accounts_revision = loaded.accounts_revision
-        self._loop.call_soon_threadsafe(self._take_news, loaded, vault)
+            # A database that was restored from a backup counts from there again.
+            loaded = load(connection, seen if revision_of(connection) >= seen else None, time.time())
+            try:
+                if loaded.sealed:
+                    self.door.vault_for(connection)
+                loaded = replace(loaded, accounts=self.door.with_proxies(connection, loaded.accounts))
+            except VaultError as problem:
+                loaded = replace(loaded, accounts=self.door.with_proxies_at_hand(loaded.accounts))
+                self._loop.call_soon_threadsafe(self._shut_out, seen, str(problem))
+            else:
+                self._accounts_revision, self._locked_out = loaded.accounts_revision, ""
+        self._loop.call_soon_threadsafe(self._take_news, loaded)
+
+    def _shut_out(self, seen: int, why: str) -> None:
+        """The vault does not open any more: what is in memory serves on, and it is tried again."""
+        if why != self._locked_out:
+            logger.error("Secrets of accounts cannot be read: %s", why)
+            self._locked_out = why
+        if self._loop is not None and self._worker is not None and not self._ending.is_set():
+            self._loop.call_later(RETRY, self._worker.on_revision, seen, self._reload)
 
     def _take_state(self, state: PoolState) -> None:
         self.pool.merge(state)
         self._changed()
 
-    def _take_news(self, loaded: Loaded, vault: Vault | None) -> None:
-        self._vault = vault
+    def _take_news(self, loaded: Loaded) -> None:
         before = {account.id: account.secret for account in self.pool.accounts}
         for account in loaded.accounts:
             replaced = self._versions.get(account.id) != loaded.versions.get(account.id)
             if replaced or before.get(account.id) != account.secret:
                 self._shelf.forget(account.id)
         self.pool.set_accounts(loaded.accounts)
-        self._remember(loaded)
+        self.settings, self._versions, self._keys = loaded.settings, loaded.versions, loaded.keys
+        if self._worker is not None:
+            self._keep_signed_in(self._worker)
         self._take_state(loaded.state)
 
     def _save(self) -> None:
         self._saving = None
-        worker, changes = self._worker, self.pool.drain()
-        if worker is not None and changes:
+        worker = self._worker
+        if worker is None or self._loop is None:
+            return
+        if worker.trouble:
+            # The pool keeps one change for each thing that changes; the store's queue would keep them all.
+            self._saving = self._loop.call_later(RETRY, self._save)
+        elif changes := self.pool.drain():
             self._post(worker, changes)
             self.note()  # It gives only so many at a time.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from codemie_core.accounts.account import Account, Kind
+from codemie_core.agents import Header
 from codemie_core.credential import Credential
 
 OWNER = "account_rotation"
@@ -26,12 +27,20 @@ class Provider:
     base_url: str
     key_header: str
     """Carries an API key; as a Bearer when it is `authorization`."""
+    beside_sign_in: tuple[str, str] | None = None
+    """A header with a comma-separated list, and the word that has to be in it when the secret is of a sign-in."""
 
 
 PROVIDERS: Mapping[str, Provider] = {
     provider.name: provider
     for provider in (
-        Provider("anthropic", "Anthropic", "https://api.anthropic.com", "x-api-key"),
+        Provider(
+            "anthropic",
+            "Anthropic",
+            "https://api.anthropic.com",
+            "x-api-key",
+            beside_sign_in=("anthropic-beta", "oauth-2025-04-20"),
+        ),
         Provider("openai", "OpenAI", "https://api.openai.com", "authorization"),
         Provider("gemini", "Google Gemini", "https://generativelanguage.googleapis.com", "x-goog-api-key"),
         Provider("codemie", "CodeMie", "", "authorization"),
@@ -49,3 +58,19 @@ def credential_of(account: Account, secret: SecretStr) -> Credential:
     return Credential(
         target.scheme, target.host, target.port, target.path or "/", {name: value}, AGENT_CREDENTIALS, OWNER
     )
+
+
+def beside_sign_in(credential: Credential, account: Account, header: Header) -> Credential:
+    """The credential with the word that goes with a sign-in, behind those of the client: its headers tell by `header`.
+
+    It is part of the credential, so that the flow keeps the client's own header for the next account.
+    """
+    needed = PROVIDERS[account.provider].beside_sign_in if account.kind is Kind.OAUTH else None
+    if needed is None:
+        return credential
+    name, word = needed
+    said = header(name) or ""
+    if word in map(str.strip, said.split(",")):
+        return credential
+    both = SecretStr(f"{said},{word}" if said.strip() else word)
+    return replace(credential, headers={**credential.headers, name: both})

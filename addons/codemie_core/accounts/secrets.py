@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from pydantic import SecretStr
 
@@ -21,6 +22,7 @@ from codemie_core.sso.keychain import Keychain, system_keychain
 COMMAND_TIMEOUT = 5.0
 """Seconds that a command may take."""
 LONGEST = 64 * 1024
+"""Bytes that it may print."""
 
 type FromVault = Callable[[Account], Awaitable[SecretStr]]
 
@@ -36,7 +38,7 @@ class SecretShelf:
         self._environ, self._from_vault = environ, from_vault
         self._keychain = keychain
         self._kept: dict[str, SecretStr] = {}
-        self._fetching: dict[str, asyncio.Future[SecretStr]] = {}
+        self._fetching: dict[str, asyncio.Task[SecretStr]] = {}
 
     def at_hand(self, account: Account) -> SecretStr | None:
         """The secret, if it was fetched before."""
@@ -50,25 +52,29 @@ class SecretShelf:
         if running is None:
             # Callers that come meanwhile wait for the same one; one that leaves does not end it for the others.
             running = self._fetching[account.id] = asyncio.get_running_loop().create_task(self._fetched(account))
-            running.add_done_callback(lambda _: self._fetching.pop(account.id, None))
+            running.add_done_callback(lambda task: self._done(account.id, task))
         return await asyncio.shield(running)
 
     def forget(self, account_id: str) -> None:
-        """It was replaced: fetch it anew when it is asked for next."""
+        """It was replaced: fetch it anew when it is asked for next, also when an older one is just being fetched."""
         self._kept.pop(account_id, None)
+        self._fetching.pop(account_id, None)
+
+    def _done(self, account_id: str, task: asyncio.Task[SecretStr]) -> None:
+        failed = task.cancelled() or task.exception() is not None
+        if self._fetching.get(account_id) is not task:
+            return  # Replaced meanwhile: good for those who wait for it, for nobody else.
+        del self._fetching[account_id]
+        if failed:
+            self._kept.pop(account_id, None)
+        else:
+            self._kept[account_id] = task.result()
 
     async def _fetched(self, account: Account) -> SecretStr:
-        try:
-            found = await self._fetch(account)
-        except SecretTrouble:
-            self._kept.pop(account.id, None)
-            raise
-        text = found.get_secret_value().strip()
+        text = (await self._fetch(account)).get_secret_value().strip()
         if not text or not text.isascii() or not text.isprintable():
-            self._kept.pop(account.id, None)
             raise SecretTrouble(f"account {account.name}: {_place(account)} holds no usable secret")
-        secret = self._kept[account.id] = SecretStr(text)
-        return secret
+        return SecretStr(text)
 
     async def _fetch(self, account: Account) -> SecretStr:
         match account.secret.source:
@@ -98,9 +104,10 @@ class SecretShelf:
 async def _from_command(account: Account, environ: Mapping[str, str]) -> SecretStr:
     """Its standard output. No shell; what it says on its error output may hold anything and is thrown away."""
     try:
-        words = shlex.split(account.secret.place)
+        program, *arguments = shlex.split(account.secret.place)
         process = await asyncio.create_subprocess_exec(
-            *words,
+            program,
+            *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -111,16 +118,34 @@ async def _from_command(account: Account, environ: Mapping[str, str]) -> SecretS
         why = getattr(problem, "strerror", None) or "not a command line"
         raise SecretTrouble(f"account {account.name}: its command cannot be run: {why}") from None
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), COMMAND_TIMEOUT)
+        async with asyncio.timeout(COMMAND_TIMEOUT):
+            output = await _read(process)
+            code = await process.wait() if output is not None else 0
     except TimeoutError:
         raise SecretTrouble(f"account {account.name}: its command took longer than {COMMAND_TIMEOUT:g} s") from None
     finally:
         if process.returncode is None:
             _end(process.pid)
-            await process.wait()
-    if process.returncode:
-        raise SecretTrouble(f"account {account.name}: its command ended with {process.returncode}")
-    return SecretStr(output[:LONGEST].decode("utf-8", "replace"))
+            # This waits for the end of its output, too, which something that left the session may hold for long.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 1.0)
+            process._transport.close()  # type: ignore[attr-defined] # the only way to let go of that output
+    if output is None:
+        raise SecretTrouble(f"account {account.name}: its command prints more than {LONGEST // 1024} KiB")
+    if code:
+        raise SecretTrouble(f"account {account.name}: its command ended with {code}")
+    return SecretStr(output.decode("utf-8", "replace"))
+
+
+async def _read(process: asyncio.subprocess.Process) -> bytes | None:
+    """All it prints; None when that is too much."""
+    assert process.stdout is not None
+    found = b""
+    while part := await process.stdout.read(LONGEST):
+        found += part
+        if len(found) > LONGEST:
+            return None
+    return found
 
 
 def _end(pid: int) -> None:
@@ -132,10 +157,11 @@ def _end(pid: int) -> None:
 
 
 def _place(account: Account) -> str:
-    if account.secret.source is Source.VAULT:
-        return "the vault"
-    return (
-        f"{account.secret.source.value} {account.secret.place}"
-        if account.secret.source is Source.ENV
-        else (f"its {account.secret.source.value}")
-    )
+    """Where its secret is, without what may be in a command line."""
+    match account.secret.source:
+        case Source.VAULT:
+            return "the vault"
+        case Source.COMMAND:
+            return "its command"
+        case Source.ENV | Source.KEYRING as source:
+            return f"{source.value} {account.secret.place}"

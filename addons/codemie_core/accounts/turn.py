@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
+from pydantic import SecretStr
+
+from codemie_core.accounts.account import Account
+from codemie_core.accounts.empty import Unusable, pool_empty
 from codemie_core.accounts.fallback import with_model
 from codemie_core.accounts.pool import Ask, Choice
 from codemie_core.accounts.verdicts import Scope, Verdict
+from codemie_core.accounts.way_out import way_out
 from codemie_core.agents import ANTHROPIC_SDK, CLAUDE, GOOGLE_GENAI, LITELLM, OPENAI_SDK, UNKNOWN, Agent, Header
-from codemie_core.egress import Egress
-from codemie_core.gate import CommitGate, ErrorEvent
-from codemie_core.policy import AttemptPlan, Failure, Reason, Retry, bounded
+from codemie_core.errors import Problem
+from codemie_core.policy import AttemptPlan, Decision, Failure, Reason, Retry, bounded
 
 if TYPE_CHECKING:
+    from codemie_core.accounts.stream_end import Tail
     from codemie_core.exchange import Attempt
+
+AGAIN = Problem(
+    503, "pool_busy", "The accounts tried for this request could not serve it, and others are left: try again.", 1
+)
 
 _SDKS = frozenset(agent.name for agent in (ANTHROPIC_SDK, OPENAI_SDK, GOOGLE_GENAI, LITELLM, UNKNOWN))
 _OF_THE_ADDRESS = frozenset(
@@ -38,10 +48,11 @@ _OF_THE_ADDRESS = frozenset(
 _OF_THE_SERVER = frozenset({502, 503, 504})
 # What an OpenAI client's base URL ends with; accounts are kept without it, since the path of each call brings it.
 _VERSION = re.compile(r"/v1(?:alpha|beta)?\d*\Z")
-_BETWEEN_EVENTS = re.compile(rb"\r\n\r\n|\n\n|\r\r")
-_LAST_EVENTS = 4
-"""An error may be followed by the end of its own event, by `[DONE]` and by a comment."""
-_LONGEST_TAIL = 128 * 1024
+_KEYS = frozenset({"key", "access_token"})
+"""Google's APIs take a key or a sign-in in the query, too. Beside the account's it would be a second one."""
+
+type Left = Problem | tuple[Unusable, ...]
+"""Why no account can be had: an answer, or the pool's own reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +74,21 @@ class Turn:
     choice: Choice
     sent: Sent
     path: str
-    """As the client asked for it, below whatever base URL."""
+    """As the client asked for it, below whatever base URL, and without a key of its own."""
     body: bytes
     """To be sent, but for a fallback model."""
     plan: AttemptPlan
     """As `upstream_attempts` made it."""
     moves: bool
     """May it go to another account?"""
-    waits_on_503: bool = False
+    quits_on_429: bool = False
     """Its client takes any 429 for the end, and waits when it hears a 503."""
-    tried: int = 1
+    secret: SecretStr | None = None
+    """What the attempt that runs goes out with."""
+    tried: int = 0
+    """Accounts that it went out with."""
     refreshed: set[str] = field(default_factory=set)
-    repaired: bool = False
+    """Ids of those whose secret was asked for anew."""
     settled: bool = False
     """The pool knows how the attempt that runs went."""
     streams: bool = False
@@ -86,31 +100,37 @@ class Turn:
         """The model that is really asked for."""
         return self.choice.model or self.ask.model
 
-    def wanted(self) -> tuple[bytes, str] | None:
-        """Body and path for the current account; None when they cannot ask for its fallback model."""
-        model = self.choice.model
-        return with_model(self.body, self.path, model) if model else (self.body, self.path)
+    def wanted(self, choice: Choice) -> tuple[bytes, str] | None:
+        """Body and path for this choice; None when they cannot ask for its fallback model."""
+        return with_model(self.body, self.path, choice.model) if choice.model else (self.body, self.path)
 
-    def without_current(self) -> Ask:
-        """The question for the next account."""
-        return replace(self.ask, excluded=self.ask.excluded | {self.choice.tried})
+    def take(self, ask: Ask, choice: Choice, secret: SecretStr) -> None:
+        """The next attempt goes out with this account."""
+        if choice is not self.choice or not self.tried:
+            self.tried += 1
+        self.ask, self.choice, self.secret, self.settled = ask, choice, secret, False
 
-    def take(self, ask: Ask, choice: Choice) -> None:
-        """Go on with another account."""
-        self.ask, self.choice, self.settled = ask, choice, False
-        self.tried += 1
+    def plan_with(self, account: Account) -> AttemptPlan:
+        """The plan of an attempt with this account: an outbound proxy of its own is its way out."""
+        proxy = account.outbound_proxy
+        return self.plan if proxy is None else replace(self.plan, egress=way_out(proxy))
 
-    def plan_for(self) -> AttemptPlan:
-        """The plan of an attempt with the current account: an outbound proxy of its own is its way out."""
-        proxy = self.choice.account.outbound_proxy
-        return self.plan if proxy is None else replace(self.plan, egress=Egress({"http": proxy, "https": proxy}))
-
-    def may_go_on(self, attempts: Sequence[Attempt]) -> bool:
-        """Is there time for another attempt after the last one, which failed? `policy.bounded` would not let it."""
+    def in_time(self, attempts: Sequence[Attempt]) -> bool:
+        """May another attempt follow the last one, which failed? Where `policy.bounded` would not let it, no."""
         last = attempts[-1]
         assert last.failure is not None
         elapsed = time.monotonic() - attempts[0].began
         return isinstance(bounded(self.plan, Retry(0.0), last.failure, last.number, elapsed), Retry)
+
+
+def without(ask: Ask, choice: Choice) -> Ask:
+    """The same question when this choice is out of it."""
+    return replace(ask, excluded=ask.excluded | {choice.tried})
+
+
+def problem_of(left: Left, now: float, quits_on_429: bool) -> Problem:
+    """What the client hears when no account can be had."""
+    return left if isinstance(left, Problem) else pool_empty(left, now, quits_on_429)
 
 
 def conversation_key(agent: Agent, conversation_id: str | None, client: str, stored: bool = False) -> str:
@@ -129,46 +149,57 @@ def quits_on_429(agent: Agent, header: Header) -> bool:
     return agent.name == CLAUDE.name and "oauth-" in (header("anthropic-beta") or "")
 
 
-def path_below(path: str, prefix: str) -> str:
-    """`path` without the target's own `prefix`, but with the API's version where the prefix ends in one."""
+def base_paths(accounts: Iterable[Account]) -> Mapping[str, Sequence[str]]:
+    """The paths of the accounts' base URLs by origin, longest first."""
+    found: dict[str, set[str]] = {}
+    for target in {account.target for account in accounts}:
+        if target.path:
+            found.setdefault(target.origin, set()).add(target.path)
+    return {origin: sorted(paths, key=len, reverse=True) for origin, paths in found.items()}
+
+
+def path_below(path: str, prefix: str, bases: Sequence[str] = ()) -> str:
+    """`path` without the target's own `prefix`, but with the API's version where the prefix ends in one.
+
+    Where there is no prefix the client itself may have asked below the base URL of an account: one of `bases`.
+    """
+    prefix = prefix or next((base for base in bases if path.startswith(f"{base}/")), "")
     return path.removeprefix(_VERSION.sub("", prefix))
 
 
-def is_of_the_place(failure: Failure) -> bool:
+def without_keys(path: str) -> str:
+    """`path` without the client's own key in its query; all other bytes stay."""
+    place, _, query = path.partition("?")
+    pairs = query.split("&")
+    kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in _KEYS]
+    if len(kept) == len(pairs):
+        return path
+    return f"{place}?{'&'.join(kept)}" if kept else place
+
+
+def is_nobodys_fault(failure: Failure, decision: Decision | None) -> bool:
+    """A connection kept alive that the upstream had closed: policy asks again at once, and so of the same account."""
+    return failure.reused_connection and isinstance(decision, Retry)
+
+
+def wait_before_next(
+    failure: Failure, verdict: Verdict, decision: Decision | None, former: Account, following: Account
+) -> float | None:
+    """Seconds to wait before the following account is asked; None when policy's own decision shall stand.
+
+    Another account at a place that is down is no better: there policy says how often and how soon.
+    """
+    if verdict.scope is not Scope.NONE or not _is_of_the_place(failure) or not _same_place(former, following):
+        return 0.0
+    return decision.after if isinstance(decision, Retry) else None
+
+
+def _is_of_the_place(failure: Failure) -> bool:
     """Would another account at the same place meet the same failure?"""
     if failure.reason is Reason.STATUS:
         return failure.status in _OF_THE_SERVER
     return failure.reason in _OF_THE_ADDRESS
 
 
-def wait_before_next(failure: Failure, verdict: Verdict, decision: object, same_place: bool) -> float | None:
-    """Seconds to wait before the next account is asked; None when policy's own decision shall stand.
-
-    Another account at a place that is down is no better: there policy says how often and how soon.
-    """
-    if verdict.scope is not Scope.NONE or not same_place or not is_of_the_place(failure):
-        return 0.0
-    return decision.after if isinstance(decision, Retry) else None
-
-
-def error_at_end(tail: bytes) -> str:
-    """The kind of an error event that ended an event stream, "" when there was none. `tail` is its last piece."""
-    for event in reversed(_BETWEEN_EVENTS.split(tail[-_LONGEST_TAIL:])[-_LAST_EVENTS:]):
-        # What stands before the first event's own lines is part of an earlier one's text, and no line of an event.
-        verdict = CommitGate("", _LONGEST_TAIL).feed(event + b"\n\n")
-        if isinstance(verdict, ErrorEvent):
-            return verdict.kind
-    return ""
-
-
-class Tail:
-    """An observer that keeps the end of a compressed stream. (Of a plain one the exchange has it.)"""
-
-    SIZE = 4096
-
-    def __init__(self) -> None:
-        self.kept = b""
-
-    def __call__(self, data: bytes) -> None:
-        """A decompressed piece."""
-        self.kept = data[-self.SIZE :] if len(data) >= self.SIZE else (self.kept + data)[-self.SIZE :]
+def _same_place(one: Account, other: Account) -> bool:
+    return one.origin == other.origin and one.outbound_proxy == other.outbound_proxy

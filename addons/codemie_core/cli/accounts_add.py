@@ -67,7 +67,7 @@ def add(asked: Asked, as_json: bool) -> None:
 def key(name: str, env: str, command: str, keyring: str, as_json: bool) -> None:
     """Another secret for it, or another place where it is."""
     from codemie_core.store.accounts import change_account
-    from codemie_core.store.pool import load_state, save_changes
+    from codemie_core.store.pool import end_rests
     from codemie_core.store.secrets import drop_secret, replace_secret
 
     book = Book()
@@ -88,12 +88,7 @@ def key(name: str, env: str, command: str, keyring: str, as_json: bool) -> None:
             replace_secret(connection, account.id, vault.seal(secret.get_secret_value(), f"account:{account.id}"), None)
         else:
             drop_secret(connection, account.id)
-        # What the old key had run into says nothing about the new one.
-        state = load_state(connection, now)
-        over = [
-            replace(rest, until=now, since=now, streak=0) for rest in state.cooldowns if rest.account_id == account.id
-        ]
-        save_changes(connection, over, operator())
+        end_rests(connection, account.id, operator(), now)
         change_account(connection, account.id, "secret replaced", place.source.value, operator(), secret=place)
     text = f"{account.name} has another key. Its secret: {words.secret_words(changed)}"
     result(text, words.as_json(changed, Status("ready"), now), as_json)

@@ -18,6 +18,19 @@ def provider_names(incomplete: str) -> list[str]:
     return _that_begin(incomplete, list(PROVIDERS))
 
 
+def sign_in_names(incomplete: str) -> list[str]:
+    """Whom somebody can sign in to."""
+    try:
+        import os
+
+        from codemie_core.oauth.providers import load_providers
+        from codemie_core.places import Places
+
+        return _that_begin(incomplete, ["codemie", *load_providers(Places.from_env(os.environ), os.environ)])
+    except Exception:
+        return ["codemie"]
+
+
 def strategy_names(incomplete: str) -> list[str]:
     """Ways to choose an account."""
     from codemie_core.accounts.strategies import STRATEGIES

@@ -12,7 +12,7 @@ except ModuleNotFoundError:
     # A wheel installed without its extra.
     sys.exit("codemie-proxy: the command line needs typer and rich: pip install 'codemie-proxy[cli]'")
 
-from codemie_core.cli import accounts, auth, config, demo, keys, start, status, version
+from codemie_core.cli import accounts, auth, config, demo, keys, start, status, vault, version
 from codemie_core.errors import CodemieError
 
 PROGRAM = "codemie-proxy"
@@ -31,6 +31,7 @@ app.command(epilog="Example: codemie-proxy demo")(demo.demo)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
+app.add_typer(vault.app, name="vault")
 app.add_typer(config.app, name="config")
 app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
 app.command(epilog="Example: codemie-proxy version")(version.version)

@@ -1,8 +1,9 @@
-"""`codemie-proxy auth`: sign in to CodeMie, see who is signed in, sign out."""
+"""`codemie-proxy auth`: sign in to CodeMie, or an account of the pool to its provider; see who is, sign out."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Sign in to CodeMie, see who is signed in, sign out.",
+    help="Sign in to CodeMie, or an account of the pool to its provider; see who is signed in, sign out.",
     rich_markup_mode="rich",
     epilog="Once a day: [bold]codemie-proxy auth login[/]. A running proxy takes the new session by itself.",
 )
@@ -26,13 +27,43 @@ codemie-proxy auth login --url https://codemie.example.com
 codemie-proxy auth login --no-browser    (over SSH, in a container: open the address it prints on your own machine, \
 then paste the one you end at)
 
-CODEMIE_JWT_TOKEN=... codemie-proxy auth login --jwt    (without the variable it asks)"""
+CODEMIE_JWT_TOKEN=... codemie-proxy auth login --jwt    (without the variable it asks)
+
+codemie-proxy auth login anthropic --name work    (an account of the pool; see codemie-proxy auth providers)"""
 
 REFRESH_EXAMPLES = """Examples: codemie-proxy auth refresh, or before a long job codemie-proxy auth refresh --force"""
 
 HOUR = 3600.0
 
-Provider = Annotated[str, typer.Argument(help="Whom to sign in to: codemie.", metavar="PROVIDER")]
+CODEMIE = "codemie"
+
+
+def _providers(incomplete: str) -> list[str]:
+    from codemie_core.cli.accounts_names import sign_in_names
+
+    return sign_in_names(incomplete)
+
+
+def _accounts(incomplete: str) -> list[str]:
+    from codemie_core.cli.accounts_names import account_names
+
+    return account_names(incomplete)
+
+
+Provider = Annotated[
+    str,
+    typer.Argument(
+        help="Whom to sign in to: codemie, or one that `auth providers` shows.",
+        metavar="PROVIDER",
+        autocompletion=_providers,
+    ),
+]
+Name = Annotated[
+    str,
+    typer.Option(
+        help="The account of the pool, for all providers but codemie.", show_default=False, autocompletion=_accounts
+    ),
+]
 Url = Annotated[
     str, typer.Option(help="Where CodeMie is; without it the profile says it.", metavar="URL", show_default=False)
 ]
@@ -49,9 +80,13 @@ Port = Annotated[
 
 @app.command(epilog=LOGIN_EXAMPLES)
 def login(
-    provider: Provider = "codemie",
+    provider: Provider = CODEMIE,
+    name: Name = "",
     url: Url = "",
     profile: ProfileName = "",
+    device: Annotated[
+        bool, typer.Option("--device", help="Sign in on any other device, by a code; where the provider can do that.")
+    ] = False,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Open no browser here; print the address and wait.")
     ] = False,
@@ -68,8 +103,16 @@ def login(
 ) -> None:
     """Sign in, and keep the session where CodeMie's own tools keep it.
 
-    Opens CodeMie's login page in the browser; the session comes back to a port of this machine.
+    Opens the login page in the browser; the session comes back to a port of this machine. Of another provider than
+    codemie the sign-in becomes an account of the pool, or renews the one of that name.
     """
+    if provider != CODEMIE:
+        from codemie_core.cli.auth_sign_in import login as sign_in
+
+        _only_for_codemie(url=url, profile=profile, jwt=jwt)
+        sign_in(provider, name, device, not no_browser, paste, timeout, port, as_json)
+        return
+    _only_for_accounts(name=name, device=device)
     from codemie_core.cli import auth_flow
     from codemie_core.cli.auth_context import AuthContext
 
@@ -83,13 +126,19 @@ def login(
 
 @app.command(epilog="Example: codemie-proxy auth status --check && codemie-proxy start")
 def status(
-    provider: Provider = "codemie",
+    provider: Provider = CODEMIE,
     url: Url = "",
     profile: ProfileName = "",
     check: Annotated[bool, typer.Option("--check", help="Ask CodeMie whether it accepts the session.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show who is signed in, where, and until when. Ends with 0 when somebody is, else with 1."""
+    if provider != CODEMIE:
+        from codemie_core.cli.auth_accounts import status as status_of
+
+        _only_for_codemie(url=url, profile=profile, check=check)
+        status_of(provider, as_json)
+        return
     from codemie_core.cli import auth_flow
     from codemie_core.cli.auth_context import AuthContext
 
@@ -102,7 +151,8 @@ def status(
 
 @app.command(epilog=REFRESH_EXAMPLES)
 def refresh(
-    provider: Provider = "codemie",
+    provider: Provider = CODEMIE,
+    name: Name = "",
     url: Url = "",
     profile: ProfileName = "",
     force: Annotated[bool, typer.Option("--force", help="Sign in anew, whatever is left.")] = False,
@@ -113,7 +163,17 @@ def refresh(
     port: Port = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Sign in anew when the session is over or ends within the hour; else leave it as it is."""
+    """Sign in anew when the session is over or ends within the hour; else leave it as it is.
+
+    An account's tokens are renewed at its provider, without anybody at a browser.
+    """
+    if provider != CODEMIE:
+        from codemie_core.cli.auth_accounts import refresh as refresh_of
+
+        _only_for_codemie(url=url, profile=profile, browser=browser)
+        refresh_of(provider, name, as_json)
+        return
+    _only_for_accounts(name=name)
     import time
 
     from codemie_core.cli import auth_flow
@@ -135,8 +195,24 @@ def refresh(
 
 
 @app.command(epilog="Example: codemie-proxy auth logout")
-def logout(provider: Provider = "codemie", url: Url = "", profile: ProfileName = "", as_json: AsJson = False) -> None:
-    """Remove the session of this CodeMie from this machine: files and keyring, whatever tool wrote them."""
+def logout(
+    provider: Provider = CODEMIE,
+    name: Name = "",
+    url: Url = "",
+    profile: ProfileName = "",
+    as_json: AsJson = False,
+) -> None:
+    """Remove the session of this CodeMie from this machine: files and keyring, whatever tool wrote them.
+
+    An account is signed out at its provider, where that can be done, and removed from the pool.
+    """
+    if provider != CODEMIE:
+        from codemie_core.cli.auth_accounts import logout as logout_of
+
+        _only_for_codemie(url=url, profile=profile)
+        logout_of(provider, name, as_json)
+        return
+    _only_for_accounts(name=name)
     import json
 
     from codemie_core.cli.auth_context import AuthContext
@@ -149,6 +225,28 @@ def logout(provider: Provider = "codemie", url: Url = "", profile: ProfileName =
         typer.echo(problem, err=True)
     if context.profile.auth_method == "jwt" and os.environ.get(context.profile.jwt_variable):
         typer.echo(f"{context.profile.jwt_variable} still signs requests in; unset it.", err=True)
+
+
+@app.command(epilog="Example: codemie-proxy auth providers")
+def providers(as_json: AsJson = False) -> None:
+    """Show whom accounts of the pool can sign in to, and what is still missing for it."""
+    from codemie_core.cli.auth_accounts import providers as show
+
+    show(as_json)
+
+
+def _only_for_codemie(**given: object) -> None:
+    _refuse(given, "is for CodeMie's own sign-in only; leave it out")
+
+
+def _only_for_accounts(**given: object) -> None:
+    _refuse(given, "is for accounts of the pool: name their provider first, as in codemie-proxy auth login anthropic")
+
+
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    for name, value in given.items():
+        if value:
+            raise typer.BadParameter(f"--{name} {why}")
 
 
 def _show(standing: Standing, as_json: bool) -> None:

@@ -15,6 +15,9 @@ from mitmproxy.proxy import commands, layer
 from codemie_core.exchange import Attempt
 from codemie_core.seams.dispatch import has_listeners
 
+ERRORS_ONLY = "errors_only"
+"""What `addon.errors_only` puts on a handler."""
+
 
 @dataclass
 class UpstreamResponseHook(hooks.Hook):
@@ -43,8 +46,9 @@ class AttemptHook(commands.StartHook):
 
 
 def upstream_response(flow: http.HTTPFlow, attempt: Attempt) -> layer.CommandGenerator[None]:
-    """Ask the addons about a response head."""
-    if has_listeners(ctx.master.addons, UpstreamResponseHook.name):
+    """Ask the addons about a response head; about a good one only if any of them wants to hear of those."""
+    is_error = attempt.status is None or attempt.status >= 400
+    if has_listeners(ctx.master.addons, UpstreamResponseHook.name, "" if is_error else ERRORS_ONLY):
         yield AttemptHook(UpstreamResponseHook(flow, attempt))
 
 

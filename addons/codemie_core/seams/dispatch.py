@@ -185,6 +185,13 @@ def _listens(addon: object, event_name: str) -> bool:
         return True
 
 
+def _is_marked(addon: object, event_name: str, mark: str) -> bool:
+    try:
+        return getattr(getattr(addon, event_name), mark, False) is True
+    except Exception:
+        return False
+
+
 def install(manager: AddonManager) -> Dispatch | None:
     """Put an index into this manager (once); None, with one warning, where mitmproxy is not a tested one."""
     if present := _installed(manager):
@@ -200,11 +207,16 @@ def install(manager: AddonManager) -> Dispatch | None:
     return dispatch
 
 
-def has_listeners(manager: AddonManager, event_name: str) -> bool:
-    """Whether any addon has a handler for an event: a custom hook need not be fired for nobody."""
+def has_listeners(manager: AddonManager, event_name: str, unmarked: str = "") -> bool:
+    """Whether any addon has a handler for an event: a custom hook need not be fired for nobody.
+
+    Handlers that bear the mark `unmarked`, an attribute, do not count then.
+    """
     dispatch = _installed(manager)
     groups = dispatch.listeners(event_name) if dispatch else None
     if groups is not None:
+        if unmarked:
+            return any(not _is_marked(addon, event_name, unmarked) for group in groups for addon in group)
         return bool(groups)
     try:
         return any(_listens(addon, event_name) for addon in _flatten(manager.chain))

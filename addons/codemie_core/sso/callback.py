@@ -1,173 +1,18 @@
-"""The address on this machine to which CodeMie's login page sends the browser with the new session.
+"""Where CodeMie's login page sends the browser with the new session.
 
 CodeMie's backend knows nothing of it but the port: it can carry no `state`, and its path is the backend's choice. So
-any path is taken, and everything else about a request is checked. What is wrong is shown in the browser, and the
-server goes on waiting; the first good request ends it. Nothing of a request is ever logged or repeated.
+any path is taken.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import hashlib
-import html
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Self
 from urllib.parse import urlsplit
 
-from codemie_core.errors import SettingsError
-from codemie_core.sso.payload import LONGEST, session_in_query
+from codemie_core.callback import CallbackServer
+from codemie_core.sso.payload import session_in_query
 from codemie_core.sso.session import Session
 
-HOST = "127.0.0.1"
-_HEAD_SECONDS = 10.0
-_HEAD_LIMIT = LONGEST + 32 * 1024
 
-_STYLE = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1rem}"
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS = (
-    ("Content-Type", "text/html; charset=utf-8"),
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-    (
-        "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Connection", "close"),
-)
-_DONE = "You are signed in", "codemie-proxy has your CodeMie session. Close this page and go back to the terminal."
-_FAILED = "You are not signed in"
-_LAST_PAGE_SECONDS = 2.0
-_NOTHING_HERE = "Nothing here", "codemie-proxy waits here for a sign-in to CodeMie; this address is no part of it."
-_REFUSED = "This is no sign-in"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class _Request:
-    method: str
-    target: str
-    headers: tuple[tuple[str, str], ...]
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key == name]
-
-
-class CallbackServer:
-    """`async with CallbackServer(api_url) as server`: the browser's session comes out of `await server.session()`.
-
-    The browser waits until `settle` says what became of it. It listens on 127.0.0.1 only, on `port` or with 0 on any
-    free one. SettingsError when the port is taken.
-    """
-
-    def __init__(self, api_url: str, port: int = 0) -> None:
-        self._api_url, self.port = api_url, port
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._bringing: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._found: asyncio.Future[Session] = loop.create_future()
-        self._problem: asyncio.Future[str] = loop.create_future()
-        try:
-            self._server = await asyncio.start_server(self._accept, HOST, self.port, limit=_HEAD_LIMIT)
-        except OSError as problem:
-            words = problem.strerror or problem
-            raise SettingsError(
-                f"--port {self.port} cannot be used ({words}); leave it out to take a free one"
-            ) from None
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        if self._problem.done() and self._bringing:
-            await asyncio.wait(self._bringing, timeout=_LAST_PAGE_SECONDS)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def session(self) -> Session:
-        """Wait for the browser."""
-        return await asyncio.shield(self._found)
-
-    def settle(self, problem: str = "") -> None:
-        """Say how the sign-in ended; `problem` is shown in the browser."""
-        if not self._problem.done():
-            self._problem.set_result(problem)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # a connection that a browser opened ahead and never used, or left early
-        finally:
-            writer.transport.abort()
-            self._tasks.discard(task)
-            self._bringing.discard(task)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(_HEAD_SECONDS):
-                request = _read(await reader.readuntil(b"\r\n\r\n"))
-            status, page, session = self._judge(request)
-            if session is not None:
-                status, page = await self._outcome(session)
-        except asyncio.LimitOverrunError:
-            status, page = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, (_REFUSED, "The address is too long.")
-        except ValueError as problem:
-            status, page = HTTPStatus.BAD_REQUEST, (_REFUSED, f"The address cannot be used: {problem}.")
-        writer.write(_answer(status, *page))
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-
-    async def _outcome(self, session: Session) -> tuple[HTTPStatus, tuple[str, str]]:
-        """Hand the session over, and wait for what becomes of it."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._bringing.add(task)
-        if not self._found.done():
-            self._found.set_result(session)
-        problem = await asyncio.shield(self._problem)
-        return (HTTPStatus.BAD_REQUEST, (_FAILED, f"{problem}.")) if problem else (HTTPStatus.OK, _DONE)
-
-    def _judge(self, request: _Request) -> tuple[HTTPStatus, tuple[str, str], Session | None]:
-        """What to answer, and the session when the request brought it. ValueError says why it does not count."""
-        # A page of any other name would be one whose name somebody has pointed at this machine.
-        if [host.lower() for host in request.all("host")] not in ([f"localhost:{self.port}"], [f"{HOST}:{self.port}"]):
-            raise ValueError("it names another host")
-        if request.method != "GET":
-            raise ValueError(f"only GET is answered here, not {request.method}")
-        session = session_in_query(urlsplit(request.target).query, self._api_url)
-        if session is None:
-            return HTTPStatus.NOT_FOUND, _NOTHING_HERE, None
-        # Browsers say what a request is for: a page of somebody else must not sign us in with an image or a frame.
-        for name, wanted in (("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")):
-            if any(value != wanted for value in request.all(name)):
-                raise ValueError("the browser did not come here itself, a web page sent for it")
-        return HTTPStatus.OK, _DONE, session
-
-
-def _read(head: bytes) -> _Request:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split(" ")
-    if len(words) != 3 or not words[1].startswith("/") or not words[2].startswith("HTTP/1."):
-        raise ValueError("this is no request of a browser")
-    pairs = (line.partition(":") for line in lines if line)
-    return _Request(words[0], words[1], tuple((name.strip().lower(), value.strip()) for name, _, value in pairs))
-
-
-def _answer(status: HTTPStatus, title: str, text: str) -> bytes:
-    body = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1><p>{html.escape(text)}</p></body></html>\n"
-    ).encode()
-    headers = "".join(f"{name}: {value}\r\n" for name, value in (*_HEADERS, ("Content-Length", str(len(body)))))
-    return f"HTTP/1.1 {status} {status.phrase}\r\n{headers}\r\n".encode() + body
+def session_callback(api_url: str, port: int = 0) -> CallbackServer[Session]:
+    """A server that waits for a session of the CodeMie at `api_url`."""
+    return CallbackServer(lambda target: session_in_query(urlsplit(target).query, api_url), port)

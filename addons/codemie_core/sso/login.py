@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
+from codemie_core.arrival import first_arrival
+from codemie_core.callback import CallbackServer
 from codemie_core.errors import CodemieError
 from codemie_core.places import Places
 from codemie_core.sso.backend import Backend, Verdict, api_base
-from codemie_core.sso.callback import CallbackServer
+from codemie_core.sso.callback import session_callback
 from codemie_core.sso.payload import session_pasted
 from codemie_core.sso.session import Session
 from codemie_core.sso.store import CredentialStore
@@ -73,7 +75,7 @@ class SignIn:
 
         SignInFailed after `timeout` seconds.
         """
-        async with CallbackServer(self.api_url, port) as callback:
+        async with session_callback(self.api_url, port) as callback:
             address = f"{self.api_url}/v1/auth/login/{callback.port}"
             self._say(f"To sign in, open:\n\n  {address}\n")
             if pasted:
@@ -110,45 +112,21 @@ class SignIn:
 
     async def _arriving(
         self,
-        callback: CallbackServer,
+        callback: CallbackServer[Session],
         address: str,
         opener: Callable[[str], Awaitable[bool]] | None,
         pasted: AsyncGenerator[str, None] | None,
         timeout: float,
     ) -> Session:
-        """The first session that comes on any way."""
-        loop = asyncio.get_running_loop()
-        opening = [loop.create_task(self._open(opener, address))] if opener else []
-        ways = [loop.create_task(callback.session())]
-        if pasted:
-            ways.append(loop.create_task(self._from_lines(pasted)))
+        def read(line: str) -> Session:
+            return session_pasted(line, self.api_url)
+
         try:
-            done, _ = await asyncio.wait(ways, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                raise SignInFailed(
-                    f"nobody signed in within {timeout:g} seconds; run it again, with --timeout for more time"
-                )
-            return done.pop().result()
-        finally:
-            for task in (*ways, *opening):
-                task.cancel()
-            await asyncio.gather(*ways, *opening, return_exceptions=True)
-
-    async def _open(self, opener: Callable[[str], Awaitable[bool]], address: str) -> None:
-        if not await opener(address):
-            self._say("No browser could be opened from here; open the address yourself.")
-
-    async def _from_lines(self, pasted: AsyncGenerator[str, None]) -> Session:
-        async with aclosing(pasted):
-            async for line in pasted:
-                if line:
-                    try:
-                        return session_pasted(line, self.api_url)
-                    except ValueError as problem:
-                        self._say(f"What you pasted cannot be used: {problem}. Try again.")
-        # The terminal is gone; the browser may still come.
-        never: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
-        return await never
+            return await first_arrival(callback, address, opener, pasted, read, timeout, self._say)
+        except TimeoutError:
+            raise SignInFailed(
+                f"nobody signed in within {timeout:g} seconds; run it again, with --timeout for more time"
+            ) from None
 
     async def _keep(self, session: Session) -> SignedIn:
         host = urlsplit(self.api_url).netloc

@@ -34,6 +34,8 @@ from codemie_core.store.place import DATABASE_VARIABLE, DatabaseTrouble, databas
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes."""
 _WRITING = "codemie_writing"
+"""The execution option of a connection that begins as a writer: the seconds it waits for others."""
+_INCREMENTAL = (2,)
 _OUR_MISTAKES = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 # A server that has vanished is noticed within some seconds, not after the two hours of TCP.
 _POSTGRES = {"connect_timeout": 5, "keepalives_idle": 30, "tcp_user_timeout": 10_000, "application_name": "codemie"}
@@ -75,18 +77,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that is committed when nothing raises.
+    def writing(self, patience: float | None = None) -> Iterator[Connection]:
+        """A transaction that is committed when nothing raises; waits so many seconds for others who write.
 
         SettingsError when the database may not be written, DatabaseTrouble when it cannot be now.
         """
         if self.read_only_because:
             raise SettingsError(self.read_only_because)
+        patience = BUSY_TIMEOUT if patience is None else patience
         with self._telling(), self._engine.connect() as plain:
-            connection = plain.execution_options(**{_WRITING: True})
+            connection = plain.execution_options(**{_WRITING: patience})
             with connection.begin():
                 if not self.is_sqlite:
-                    _begin_as_writer(connection)
+                    _begin_as_writer(connection, patience)
                 yield connection
 
     def close(self) -> None:
@@ -124,7 +127,8 @@ def open_database(places: Places, environ: Mapping[str, str], *, clock: Callable
         if isinstance(problem, SQLAlchemyError):
             raise DatabaseTrouble(_words(where, problem)) from None
         if isinstance(problem, ModuleNotFoundError):
-            raise SettingsError(f"{where} needs {problem.name}: pip install 'codemie-proxy[postgres]'") from None
+            extra = "postgres" if problem.name == "psycopg" else "store"
+            raise SettingsError(f"{where} needs {problem.name}: pip install 'codemie-proxy[{extra}]'") from None
         raise
 
 
@@ -184,20 +188,25 @@ def _engine(url: str) -> Engine:
     def configure(connection, _: object) -> None:  # type: ignore[no-untyped-def] # the driver's own, sqlite3.Connection
         # The driver would begin transactions late and as readers; see `begin`.
         connection.isolation_level = None
-        for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        if connection.execute("PRAGMA auto_vacuum").fetchone() != _INCREMENTAL:
+            # Only for a new file: even when nothing changes, setting it waits for whoever is writing.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get(_WRITING)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        patience = connection.get_execution_options().get(_WRITING)
+        # The last one to use this connection may have had less of it.
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={1000 * (patience or BUSY_TIMEOUT):.0f}")
+        connection.exec_driver_sql("BEGIN" if patience is None else "BEGIN IMMEDIATE")
 
     return engine
 
 
-def _begin_as_writer(connection: Connection) -> None:
+def _begin_as_writer(connection: Connection, patience: float) -> None:
     """What BEGIN IMMEDIATE is to SQLite: one writer at a time, so that revisions are committed in their order."""
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT:g}s'")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{patience:g}s'")
     connection.exec_driver_sql("SELECT value FROM revision FOR UPDATE")
 
 

@@ -45,7 +45,7 @@ def up_to_date(engine: Engine, places: Places, clock: Callable[[], float] = time
         if version is not None and engine.dialect.name == "sqlite":
             _back_up(places, version, clock)
         with engine.connect() as plain:
-            connection = plain.execution_options(codemie_writing=True)
+            connection = plain.execution_options(codemie_writing=_LOCK_PATIENCE)
             with connection.begin():
                 _upgrade(connection)
     return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -55,6 +56,12 @@ def save_changes(
         if rows:
             _upsert(connection, table, rows)
     return revision
+
+
+def end_rests(connection: Connection, account_id: str, who: str, now: float) -> None:
+    """What its old secret had run into says nothing about a new one."""
+    resting = [rest for rest in load_state(connection, now).cooldowns if rest.account_id == account_id]
+    save_changes(connection, [replace(rest, until=now, since=now, streak=0) for rest in resting], who)
 
 
 def load_state(connection: Connection, now: float) -> PoolState:

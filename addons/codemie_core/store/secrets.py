@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from codemie_core.accounts.account import Kind
 from codemie_core.store import tables
 from codemie_core.store.database import bump
 
@@ -52,6 +53,15 @@ def secret_versions(connection: Connection) -> dict[str, int]:
     """The version of every secret, by account id: tells which were replaced."""
     table = tables.account_secrets
     return {row.account_id: row.version for row in connection.execute(select(table.c.account_id, table.c.version))}
+
+
+def sealed_keys(connection: Connection) -> dict[str, bytes]:
+    """The blobs of accounts with an API key, by account id. Sign-ins are larger and change by themselves."""
+    secrets, accounts = tables.account_secrets, tables.accounts
+    query = select(secrets.c.account_id, secrets.c.sealed).join(accounts, accounts.c.id == secrets.c.account_id)
+    return {
+        row.account_id: row.sealed for row in connection.execute(query.where(accounts.c.kind == Kind.API_KEY.value))
+    }
 
 
 def drop_secret(connection: Connection, account_id: str) -> None:

@@ -33,6 +33,8 @@ POLL = 0.5
 """Seconds between two looks for changes of other processes."""
 RETRY = 1.0
 """Seconds before a database that failed is tried again."""
+PATIENCE = 1.0
+"""Seconds that posted work waits for another process that writes: those who call wait behind it."""
 LARGEST_BATCH = 1_000
 """Posted works in one transaction: other processes wait for its end."""
 
@@ -173,7 +175,7 @@ class StoreWorker:
             self._flush_at = time.monotonic() + RETRY
 
     def _transact(self, batch: Sequence[Work[object]]) -> None:
-        with self._database.writing() as connection:
+        with self._database.writing(PATIENCE) as connection:
             for work in batch:
                 work(connection)
 

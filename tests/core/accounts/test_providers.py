@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from codemie_core.accounts.account import Account, Kind
-from codemie_core.accounts.providers import AGENT_CREDENTIALS, OWNER, PROVIDERS, credential_of
+from codemie_core.accounts.providers import AGENT_CREDENTIALS, OWNER, PROVIDERS, beside_sign_in, credential_of
 
 SECRET = SecretStr("planted-key")
 
@@ -63,3 +63,35 @@ def test_every_provider_of_its_own_api_says_where_that_is() -> None:
         "anthropic-compatible",
         "openai-compatible",
     }
+
+
+@pytest.mark.parametrize(
+    "said, sent",
+    [
+        (None, "oauth-2025-04-20"),
+        ("", "oauth-2025-04-20"),
+        ("a-2025-01-01, b", "a-2025-01-01, b,oauth-2025-04-20"),
+        ("a-2025-01-01,oauth-2025-04-20-x", "a-2025-01-01,oauth-2025-04-20-x,oauth-2025-04-20"),
+        ("a-2025-01-01, oauth-2025-04-20 ,b", None),
+        ("oauth-2025-04-20", None),
+    ],
+)
+def test_a_sign_in_of_anthropic_is_announced_behind_the_clients_own_words(said: str | None, sent: str | None) -> None:
+    signed_in = account("anthropic", kind=Kind.OAUTH)
+    plain = credential_of(signed_in, SECRET)
+    asked = {"anthropic-beta": said} if said is not None else {}
+    found = beside_sign_in(plain, signed_in, asked.get)
+    headers = {name: secret.get_secret_value() for name, secret in found.headers.items()}
+    assert headers.pop("authorization") == "Bearer planted-key"
+    assert headers == ({"anthropic-beta": sent} if sent else {})
+    assert (found.host, found.drops, found.owner) == (plain.host, plain.drops, plain.owner)
+
+
+@pytest.mark.parametrize(
+    "provider, kind",
+    [("anthropic", Kind.API_KEY), ("anthropic-compatible", Kind.OAUTH), ("openai", Kind.OAUTH)],
+)
+def test_no_other_account_announces_anything(provider: str, kind: Kind) -> None:
+    one = account(provider, kind=kind)
+    plain = credential_of(one, SECRET)
+    assert beside_sign_in(plain, one, lambda name: None) is plain

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from codemie_core.accounts import outfit, words
+from codemie_core.accounts import words
 from codemie_core.accounts.account import Account, Kind, SecretRef, Source
 from codemie_core.accounts.state import Cooldown, Status
 from codemie_core.accounts.verdicts import REFUSED
@@ -140,7 +140,3 @@ def test_what_mends_it(account: Account, status: Status, command: str) -> None:
 )
 def test_what_only_its_owner_can_mend_is_red(status: Status, color: str) -> None:
     assert words.style(status) == color
-
-
-def test_a_missing_secret_has_one_name_wherever_it_is_told() -> None:
-    assert outfit.NO_SECRET == NO_SECRET

@@ -6,6 +6,7 @@ from mitmproxy import hooks, http
 from mitmproxy.proxy import commands
 from mitmproxy.test import taddons, tflow
 
+from codemie_core.addon import Addon, errors_only
 from codemie_core.core_addon import CoreAddon
 from codemie_core.exchange import Attempt
 from codemie_core.seams.attempt_hooks import (
@@ -15,6 +16,7 @@ from codemie_core.seams.attempt_hooks import (
     upstream_failed,
     upstream_response,
 )
+from codemie_core.seams.dispatch import install
 
 
 class Listener:
@@ -28,6 +30,14 @@ class Listener:
 
     async def upstream_failed(self, flow: http.HTTPFlow, attempt: Attempt) -> None:
         self.heard.append(("failed", flow, attempt))
+
+
+class ErrorReader(Addon, priority=60):
+    """Needs errors alone."""
+
+    @errors_only
+    def upstream_response(self, flow: http.HTTPFlow, attempt: Attempt) -> None:
+        """Nothing."""
 
 
 @pytest.fixture
@@ -48,6 +58,16 @@ def test_the_hooks_are_known_to_mitmproxy_by_their_names() -> None:
 def test_when_nobody_listens_nothing_is_started(context: Any, ask: Any) -> None:
     context.master.addons.add(object())
     assert list(ask(tflow.tflow(), ATTEMPT)) == []
+
+
+@pytest.mark.parametrize("beside, status, asked", [(False, 200, 0), (False, 429, 1), (True, 200, 1), (True, 429, 1)])
+def test_a_good_answer_is_not_shown_to_those_who_need_errors_alone(
+    context: Any, beside: bool, status: int, asked: int
+) -> None:
+    addons = context.master.addons
+    assert install(addons)
+    addons.chain.extend([ErrorReader(), Listener()] if beside else [ErrorReader()])
+    assert len(list(upstream_response(tflow.tflow(), Attempt(1, "upstream.test", 443, status=status)))) == asked
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
+from codemie_core.callback import CallbackServer
 from codemie_core.errors import SettingsError
-from codemie_core.sso.callback import CallbackServer
+from codemie_core.sso.callback import session_callback
 from codemie_core.sso.session import Session
 from support.raw_client import raw_client
 
@@ -22,12 +23,12 @@ TOKEN = base64.b64encode(json.dumps({"cookies": COOKIES}).encode()).decode()
 
 
 @asynccontextmanager
-async def serving(problem: str = "") -> AsyncIterator[CallbackServer]:
+async def serving(problem: str = "") -> AsyncIterator[CallbackServer[Session]]:
     """A server, and somebody who takes the session and says at once what became of it."""
-    async with CallbackServer(API) as server:
+    async with session_callback(API) as server:
 
         async def settling() -> None:
-            await server.session()
+            await server.brought()
             server.settle(problem)
 
         task = asyncio.get_running_loop().create_task(settling())
@@ -35,7 +36,7 @@ async def serving(problem: str = "") -> AsyncIterator[CallbackServer]:
         task.cancel()
 
 
-async def send(server: CallbackServer, request: str) -> str:
+async def send(server: CallbackServer[Session], request: str) -> str:
     async with raw_client(server.port) as client:
         await client.send(request.format(port=server.port).encode())
         return (await client.rest()).decode()
@@ -65,7 +66,7 @@ NAVIGATION = ("sec-fetch-mode: navigate", "sec-fetch-dest: document", "sec-fetch
 async def test_a_good_request_brings_the_session(request_text: str) -> None:
     async with serving() as server:
         answer = await send(server, request_text)
-        session = await asyncio.wait_for(server.session(), 1)
+        session = await asyncio.wait_for(server.brought(), 1)
     assert answer.startswith("HTTP/1.1 200 OK\r\n")
     assert found(session) == COOKIES
     assert session.api_url == API
@@ -100,7 +101,7 @@ BAD = [
 async def test_a_bad_request_is_explained_and_waiting_goes_on(request_text: str, status: int, words: str) -> None:
     async with serving() as server:
         answer = await send(server, request_text)
-        waiting = asyncio.get_running_loop().create_task(server.session())
+        waiting = asyncio.get_running_loop().create_task(server.brought())
         await asyncio.sleep(0)
         assert not waiting.done()
         assert answer.startswith(f"HTTP/1.1 {status} ")
@@ -116,7 +117,7 @@ async def test_the_first_session_counts() -> None:
     async with serving() as server:
         await send(server, get(f"/?token={TOKEN}"))
         await send(server, get(f"/?token={other}"))
-        assert found(await server.session()) == COOKIES
+        assert found(await server.brought()) == COOKIES
 
 
 async def test_what_a_request_says_is_shown_escaped() -> None:
@@ -143,13 +144,13 @@ async def test_a_browser_that_does_not_stay_for_the_page_is_signed_in_all_the_sa
     async with serving() as server:
         async with raw_client(server.port) as client:
             await client.send(get(f"/?token={TOKEN}").format(port=server.port).encode())
-        assert found(await asyncio.wait_for(server.session(), 1)) == COOKIES
+        assert found(await asyncio.wait_for(server.brought(), 1)) == COOKIES
 
 
 async def test_the_page_comes_when_it_is_known_how_the_sign_in_ended() -> None:
-    async with CallbackServer(API) as server, raw_client(server.port) as client:
+    async with session_callback(API) as server, raw_client(server.port) as client:
         await client.send(get(f"/?token={TOKEN}").format(port=server.port).encode())
-        assert found(await asyncio.wait_for(server.session(), 1)) == COOKIES
+        assert found(await asyncio.wait_for(server.brought(), 1)) == COOKIES
         reading = asyncio.get_running_loop().create_task(client.rest())
         await asyncio.sleep(0.05)
         assert not reading.done()
@@ -167,9 +168,9 @@ async def test_a_sign_in_that_fails_is_not_called_one() -> None:
 
 
 async def test_giving_up_waits_for_nobody() -> None:
-    async with asyncio.timeout(1), CallbackServer(API) as server, raw_client(server.port) as client:
+    async with asyncio.timeout(1), session_callback(API) as server, raw_client(server.port) as client:
         await client.send(get(f"/?token={TOKEN}").format(port=server.port).encode())
-        await server.session()
+        await server.brought()
         await server.__aexit__()
         assert await client.arrived() == b""
 
@@ -189,7 +190,7 @@ async def test_it_listens_on_loopback_alone() -> None:
 async def test_a_taken_port_is_named() -> None:
     async with serving() as server:
         with pytest.raises(SettingsError, match=f"--port {server.port} cannot be used .*leave it out"):
-            async with CallbackServer(API, server.port):
+            async with session_callback(API, server.port):
                 pass
 
 
@@ -199,6 +200,6 @@ async def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         for request_text, _, _ in BAD:
             await send(server, request_text)
         await send(server, get(f"/?token={TOKEN}"))
-        assert repr(await server.session()).count("planted") == 0
+        assert repr(await server.brought()).count("planted") == 0
     assert "planted" not in caplog.text
     assert TOKEN not in caplog.text

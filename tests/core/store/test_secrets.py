@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from codemie_core.accounts.account import Kind
 from codemie_core.store.accounts import add_account, remove_account
 from codemie_core.store.database import Database, accounts_revision
 from codemie_core.store.secrets import (
@@ -15,6 +16,7 @@ from codemie_core.store.secrets import (
     lease_refresh,
     release_refresh,
     replace_secret,
+    sealed_keys,
     sealed_secret,
     secret_versions,
     set_vault_checks,
@@ -139,3 +141,11 @@ def test_the_vaults_checks_are_replaced_as_a_whole(database: Database) -> None:
         assert vault_checks(connection) == {"k1": b"1", "k2": b"2"}
         set_vault_checks(connection, {"k3": b"3"}, 1_000)
         assert vault_checks(connection) == {"k3": b"3"}
+
+
+def test_keys_are_read_without_what_belongs_to_sign_ins(database: Database) -> None:
+    with database.writing() as connection:
+        for name, kind in (("key", Kind.API_KEY), ("sign-in", Kind.OAUTH), ("elsewhere", Kind.API_KEY)):
+            sealed = None if name == "elsewhere" else name.encode()
+            add_account(connection, new_account(name, "https://api.test", id=name, kind=kind), sealed, "a test")
+        assert sealed_keys(connection) == {"key": b"key"}

@@ -143,6 +143,21 @@ def test_a_locked_database_costs_one_warning_and_loses_nothing(
     database.close()
 
 
+async def test_who_calls_does_not_wait_long_behind_posted_work_that_waits_for_a_lock(
+    worker: StoreWorker, places: Places, environ: dict[str, str]
+) -> None:
+    other = open_database(places, environ)
+    with other.writing():
+        worker.post(put("a"))
+        await asyncio.sleep(0.2)  # it is waiting for the lock by now
+        begun = time.monotonic()
+        assert await worker.call(load_settings, writing=False) == {}
+        assert time.monotonic() - begun < 3
+    eventually(lambda: not worker.waiting)
+    assert names(other) == {"a"}
+    other.close()
+
+
 FULL_DISK = """
 import logging, resource
 from codemie_core.store.settings import load_settings, put_setting

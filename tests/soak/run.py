@@ -1,0 +1,121 @@
+"""Does the proxy stay as it was? `./run.sh soak`, or `python -m soak.run` within tests/.
+
+Many thousand requests through a real mitmdump with the bundle and a pool of a hundred accounts, at an upstream that
+answers some with 429, 529, 503, 401, an error event, half a stream or not at all, for clients of whom some leave. After
+every part all connections are closed, and what the proxy then still holds is shown: memory, file descriptors, threads,
+tasks, open exchanges. Ends with 1 when any of it has grown since the first fifth.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.pools import fill
+from bench.targets import BUNDLE, ROOT, Proxy, dump, proxies, upstream_process
+from soak import clients, state
+
+REQUESTS, PART = 100_000, 5_000
+ACCOUNTS = 100
+REST_SECONDS = 1.5
+"""After a part: the proxy closes connections, saves, and tells how it is."""
+MEMORY = 0.10
+"""Growth that is no growth, as a share; allocators keep some."""
+SPARE = 6
+"""File descriptors, threads or tasks that may be there by chance: a connection of the database, say."""
+
+TARGET = dump(
+    "mitmdump -s codemie.py, 100 accounts",
+    BUNDLE,
+    Path(state.__file__),
+    options=("codemie_upstream_attempts_backoff=5ms", "codemie_upstream_attempts_backoff_max=20ms"),
+    furnish=partial(fill, accounts=ACCOUNTS, known=0, ranked=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the proxy holds when nobody asks it for anything. `memory` is resident MB."""
+
+    requests: int
+    memory: float
+    descriptors: int
+    threads: int
+    tasks: int
+    exchanges: int
+    rate: float
+    """Requests per second in the part before."""
+
+
+def main() -> int:
+    """0 when it stayed as it was."""
+    teaching = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(prog="./run.sh soak", description=teaching[0], epilog=teaching[2])
+    parser.add_argument("--requests", type=int, default=REQUESTS, help=f"how many (default: {REQUESTS})")
+    parser.add_argument("--part", type=int, default=PART, help=f"how many between two looks (default: {PART})")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "soak.json", help="where results go")
+    arguments = parser.parse_args()
+    if arguments.requests < 5 * arguments.part:
+        parser.error("it takes five parts or more to tell growth: ask for more --requests or for a smaller --part")
+    samples, heard = soak(arguments.requests, arguments.part, partial(print, flush=True))
+    problems = growth(samples)
+    print("clients heard: " + ", ".join(f"{what} {count}" for what, count in sorted(heard.items())))
+    print("\n".join(problems) or f"it stayed as it was, over {samples[-1].requests} requests")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    found = {"samples": [asdict(sample) for sample in samples], "heard": heard, "problems": problems}
+    arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 1 if problems else 0
+
+
+def soak(requests: int, part: int, progress: Callable[[str], None]) -> tuple[list[Sample], Counter[str]]:
+    """A sample after every part, and what the clients heard in all."""
+    samples: list[Sample] = []
+    heard: Counter[str] = Counter()
+    dice = random.Random(1)
+    with upstream_process("soak.upstream") as upstream, proxies([TARGET], upstream) as running:
+        proxy = running[TARGET.name]
+        proxy.resume()
+        while heard.total() < requests:
+            began = time.monotonic()
+            heard += asyncio.run(clients.crowd(proxy.port, min(part, requests - heard.total()), dice))
+            rate = part / (time.monotonic() - began)
+            time.sleep(REST_SECONDS)
+            samples.append(sample := _look(proxy, heard.total(), rate))
+            progress(
+                f"{sample.requests:7} requests: {sample.memory:6.1f} MB, {sample.descriptors} descriptors, "
+                f"{sample.threads} threads, {sample.tasks} tasks, {sample.exchanges} open exchanges, {rate:.0f}/s"
+            )
+    return samples, heard
+
+
+def growth(samples: Sequence[Sample]) -> list[str]:
+    """What has grown from the first fifth, which warms it up, to the last."""
+    fifth = max(1, len(samples) // 5)
+    before, after = samples[fifth - 1 : 2 * fifth], samples[-fifth:]
+    problems = []
+    first, last = (statistics.median(sample.memory for sample in some) for some in (before, after))
+    if last > first * (1 + MEMORY):
+        problems.append(f"memory has grown from {first:.1f} MB to {last:.1f} MB")
+    for name in ("descriptors", "threads", "tasks", "exchanges"):
+        low, high = (min(getattr(sample, name) for sample in some) for some in (before, after))
+        if high > low + SPARE:
+            problems.append(f"{name} have grown from {low} to {high}")
+    return problems
+
+
+def _look(proxy: Proxy, requests: int, rate: float) -> Sample:
+    descriptors, threads = proxy.held()
+    told = json.loads((proxy.home / state.FILE).read_text())
+    return Sample(requests, proxy.memory(), descriptors, threads, told["tasks"], told["exchanges"], rate)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
