@@ -19,6 +19,7 @@ from codemie_core.accounts.commands import STRATEGY_OPTION, AccountCommands
 from codemie_core.accounts.failover import Failover
 from codemie_core.accounts.keeper import PoolKeeper
 from codemie_core.accounts.limits import read_limits
+from codemie_core.accounts.message import judge_message
 from codemie_core.accounts.outfit import CLIENTS_OWN, Outfit, note_account
 from codemie_core.accounts.pool import Ask, Choice, Pool
 from codemie_core.accounts.strategies import STRATEGIES
@@ -53,6 +54,7 @@ AT_WORK = (
     "upstream_response",
     "upstream_failed",
     "responseheaders",
+    "websocket_message",
     "exchange_done",
     "http_connect_upstream",
 )
@@ -246,6 +248,19 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         if turn.streams and response.headers.get("content-encoding", "identity") != "identity":
             turn.tail = Tail()
             exchange.observers.append(turn.tail)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """A limit that comes as a message counts like one that ends a stream, and is the client's as it is."""
+        turn = self._turns.get(exchange_of(flow).request_id)
+        messages = flow.websocket.messages if flow.websocket is not None else []
+        if turn is None or not messages or messages[-1].from_client:
+            return
+        verdict = judge_message(messages[-1].content, time.time())
+        if verdict is not None:
+            asked = (asked_model("", one.content, "") for one in reversed(messages) if one.from_client)
+            model = turn.model or next(filter(None, asked), "")
+            self.pool.failed(turn.choice.account.id, model, verdict, turn.choice)
+            self.keeper.note()
 
     def exchange_done(self, exchange: Exchange) -> None:
         """An error that ended the stream counts against its account; a client that left counts for nothing."""

@@ -26,6 +26,7 @@ MAY_PRINT = {"cli", "demo"}
 # Source file -> the test that stands in for its mirrored one. The parts of the scripted upstream make sense only
 # together: they are tested through it, by topic.
 TESTED_ELSEWHERE: dict[str, str] = {
+    "codemie_core/callback.py": "core/sso/test_callback.py",
     "codemie_core/demo/absent.py": "core/demo/test_upstream_faults.py",
     "codemie_core/demo/answers.py": "core/demo/test_upstream_shapes.py",
     "codemie_core/demo/answers_anthropic.py": "core/demo/test_upstream_shapes.py",

@@ -41,6 +41,8 @@ class Credential:
     drops: frozenset[str] = frozenset()
     owner: str = ""
     """The addon that put it on the exchange."""
+    replaces: frozenset[bytes] = field(init=False, repr=False, compare=False)
+    """All header names that go when it comes, lower-case."""
 
     def __post_init__(self) -> None:
         hosts = (self.host,) if isinstance(self.host, str) else self.host
@@ -57,6 +59,7 @@ class Credential:
         object.__setattr__(self, "host", tuple(map(normal_host, hosts)))
         object.__setattr__(self, "headers", own)
         object.__setattr__(self, "drops", frozenset(map(str.lower, self.drops)))
+        object.__setattr__(self, "replaces", frozenset(name.encode() for name in (*self.drops, *own)))
 
     def fits(self, scheme: str, host: str, port: int, path: str) -> bool:
         """Whether the credential may go with a request to this address. `path` may carry a query."""

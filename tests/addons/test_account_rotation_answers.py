@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from mitmproxy.test import tutils
+from mitmproxy.websocket import WebSocketData, WebSocketMessage
 
 from account_rotation import READ
 from codemie_core.accounts.outfit import CLIENTS_OWN
@@ -13,6 +14,7 @@ from codemie_core.accounts.verdicts import LIMITED, OVERLOAD
 from codemie_core.errors import Problem
 from codemie_core.exchange import Terminal, exchange_of
 from codemie_core.policy import Answer, Failure, Reason, Retry
+from support.core_room import Room
 from support.pools import GUESS, Clock
 from support.rotation_room import (
     LIMIT,
@@ -31,6 +33,10 @@ from support.stored import StoredHome
 from support.wires import until
 
 ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n'
+
+
+def main_of(room: Room) -> str:
+    return next(one.id for one in addon_of(room).pool.accounts if one.name == "main")
 
 
 @pytest.fixture
@@ -165,6 +171,23 @@ async def test_an_error_that_ended_a_stream_counts_against_its_account(
         assert len(exchange_of(flow).observers) == (encoding == "gzip")
 
 
+async def test_a_limit_that_comes_as_a_message_counts_against_its_account(pool: StoredHome) -> None:
+    limit = b'{"type": "error", "status": 402, "error": {"type": "usage_not_included"}}'
+    async with rotating() as room:
+        flow = asked("/v1/responses", method="GET", body=b"")
+        assert await served(room, flow) == "planted-main"
+        await answered(room, flow, 101)
+        flow.websocket = WebSocketData()
+        for from_client, content in (True, b'{"model": "opus"}'), (True, limit), (False, b"{}"), (False, limit):
+            assert addon_of(room).pool.status(main_of(room)).models == ()
+            flow.websocket.messages.append(WebSocketMessage(1, from_client, content))
+            await room.fire("websocket_message", flow)
+        [benched] = addon_of(room).pool.status(main_of(room)).models
+        assert flow.websocket.messages[-1].content == limit
+        assert await served(room, asked()) == "planted-spare"
+        assert "opus" in str(benched)
+
+
 async def test_a_client_that_left_counts_for_nothing(pool: StoredHome) -> None:
     async with rotating() as room:
         flow = asked()
@@ -184,16 +207,16 @@ async def test_a_probe_that_nobody_waits_for_any_more_is_over(pool: StoredHome) 
         addon = addon_of(room)
         clock = Clock()
         addon.pool._clock = clock
-        main = next(one for one in addon.pool.accounts if one.name == "main")
-        addon.pool.failed(main.id, "", GUESS)
+        main = main_of(room)
+        addon.pool.failed(main, "", GUESS)
         clock.now += 61
         for _ in range(2):
             flow = asked()
             assert await served(room, flow) == "planted-main"
-            assert addon.pool.status(main.id).state == "probing"
+            assert addon.pool.status(main).state == "probing"
             exchange_of(flow).end(Terminal.CLIENT_CANCELLED)
             await room.fire("exchange_done", exchange_of(flow))
-            assert addon.pool.status(main.id).state == "recovering"
+            assert addon.pool.status(main).state == "recovering"
 
 
 async def test_our_own_answer_says_nothing_of_the_account(pool: StoredHome) -> None:

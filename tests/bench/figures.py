@@ -139,7 +139,8 @@ FIGURES: dict[str, Figure] = {
     ),
     "pool": Figure(
         load=("talk", "2000", "16", "25"),
-        warm_up=("talk", "320", "16", "25"),
+        # Accounts are taken apart at their first use: all of them have been in use by then.
+        warm_up=("talk", "4000", "16", "1"),
         promises=(
             Promise("CPU per request, pool against none", LARGE_POOL, "cpu", 1.05, against=PLAIN),
             Promise("CPU per request, pool against none", SMALL_POOL, "cpu", 1.05, against=PLAIN),
@@ -150,7 +151,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "pool-alone": Figure(
         load=("talk", "2000", "16", "0"),
-        warm_up=("talk", "320", "16", "0"),
+        warm_up=("talk", "4000", "16", "1"),
         promises=(
             Promise("CPU per request without a conversation, pool against none", LARGE_POOL, "cpu", against=PLAIN),
         ),

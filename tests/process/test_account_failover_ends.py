@@ -14,6 +14,7 @@ import httpx
 import openai
 import pytest
 
+from codemie_core.accounts.account import Kind
 from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
 from codemie_core.egress import parse_proxy
@@ -22,7 +23,9 @@ from support.certificates import Authority
 from support.connect_proxy import ConnectProxy
 from support.proxy import Mitmproxy, reverse
 from support.scripted import Scripted, wait_for_details
-from support.stored import StoredHome
+from support.signed_in import tokens_of
+from support.stored import StoredHome, new_account
+from support.token_service import access
 
 MAIN, SPARE = "sk-planted-main", "sk-planted-spare"
 QUICK = {"codemie_upstream_attempts_backoff": "5ms"}
@@ -164,6 +167,20 @@ def test_an_empty_pool_is_an_error_that_each_sdk_reads_and_agents_wait_for(
     assert answers[2].json()["error"]["status"] == kinds[1]
     assert set(upstream.keys()) == {MAIN, SPARE}
     assert len(upstream.requests) <= 4, "who rests is not asked"
+
+
+def test_only_an_account_with_a_sign_in_announces_it(codemie_home: Path, upstream: Scripted) -> None:
+    home = StoredHome(codemie_home)
+    home.add(new_account("main", upstream.url, kind=Kind.OAUTH), tokens_of(1, left=3000).dump())
+    home.key("spare", upstream.url, SPARE, priority=1)
+    upstream.script_for(access(1), then=LIMITED)
+    said = {"Anthropic-Beta": "a-2025-01-01, b", "x-api-key": "dummy"}
+    with reverse(upstream.url) as proxy, httpx.Client(trust_env=False, timeout=20) as client:
+        assert client.post(f"{proxy.url}/v1/messages", json={"model": "m"}, headers=said).status_code == 200
+    assert upstream.keys() == [access(1), SPARE]
+    betas = [[pair for pair in request.headers if pair[0].lower() == "anthropic-beta"] for request in upstream.requests]
+    assert [value for _, value in betas[0]] == ["a-2025-01-01, b,oauth-2025-04-20"]
+    assert betas[1] == [("Anthropic-Beta", "a-2025-01-01, b")]
 
 
 async def test_accounts_may_be_different_users_of_one_outbound_proxy(codemie_home: Path, tmp_path: Path) -> None:

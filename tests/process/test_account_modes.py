@@ -46,7 +46,7 @@ PLACES = (
     *AWAY[1],
     *(f"message-{said}" for said in SAID),
     "sdk",
-    "slow",
+    "slow-h2",
 )
 MODELS = ("one", "two")
 HOW = [("Content-Type", "application/json"), ("anthropic-version", "2023-06-01"), ("X-Odd-Case", "a")]
@@ -295,7 +295,7 @@ async def test_when_the_client_has_left_the_second_account_is_not_asked(name: st
 async def test_when_the_client_leaves_while_the_next_secret_is_fetched_nothing_is_sent(pool: Pooled) -> None:
     """The second account's secret is what a command reads from a pipe, as long as nobody writes there it waits."""
     name, pipe = "slow-h2", pool.home.places.home.parent / "pipe"
-    async with asyncio.timeout(20), pool.place(name) as place:
+    async with asyncio.timeout(20), pool.place(name, http2=True) as place:
         place.fails(f"main-{name}")
         async with client_of(pool, name, place) as (client, _):
             assert isinstance(client, Http2)

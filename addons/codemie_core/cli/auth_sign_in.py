@@ -14,6 +14,7 @@ from codemie_core.arrival import first_arrival
 from codemie_core.callback import CallbackServer
 from codemie_core.cli.accounts_book import Book, operator
 from codemie_core.cli.accounts_output import NOTICE, result, say
+from codemie_core.cli.auth_accounts import ca_file, provider_named
 from codemie_core.cli.auth_context import run
 from codemie_core.credential import is_loopback
 from codemie_core.errors import CodemieError, SettingsError
@@ -30,9 +31,8 @@ from codemie_core.oauth.login import (
     read_pasted,
     take,
 )
-from codemie_core.oauth.providers import OAuthProvider, load_providers
+from codemie_core.oauth.providers import OAuthProvider
 from codemie_core.oauth.tokens import Tokens
-from codemie_core.settings import nearest
 from codemie_core.sso.browser import open_browser
 from codemie_core.sso.login import first_line
 from codemie_core.sso.paste import can_ask, hidden, lines
@@ -51,8 +51,7 @@ class SignIn:
 
     def __init__(self, book: Book, provider: OAuthProvider, name: str, timeout: float) -> None:
         self._book, self._provider, self._name, self._timeout = book, provider, name, timeout
-        ca_file = book.setting("upstream_attempts", "ca_file")[0]
-        self._way = Way(book.places, book.environ, ca_file)
+        self._way = Way(book.places, book.environ, ca_file(book))
         self._state = self._path = ""  # No request has an empty path, so nothing is taken before the sign-in begins.
 
     async def by_browser(self, may_open: bool, paste: bool, port: int) -> tuple[Account, bool]:
@@ -154,7 +153,7 @@ def login(
 ) -> None:
     """Sign an account in, a new one or one that is there."""
     book = Book()
-    provider = provider_of(book, provider_name)
+    provider = provider_named(book, provider_name)
     name = name or provider.name
     _check(book, provider, name)
     if not provider.base_url:
@@ -164,18 +163,6 @@ def login(
     text = f"{'Added' if new else 'Signed in'} {account.name}: {provider.label or provider.name} at {account.base_url}"
     result(text, words.as_json(account, Status("ready"), book.clock()), as_json)
     say(NOTICE)
-
-
-def provider_of(book: Book, name: str) -> OAuthProvider:
-    """The provider of this name, with a client. SettingsError names the nearest, or what is missing."""
-    providers = load_providers(book.places, book.environ)
-    if name not in providers:
-        close = nearest(name, providers)
-        meant = f"did you mean {close!r}? " if close else ""
-        raise SettingsError(
-            f"there is no provider {name!r} to sign in to; {meant}there are: codemie, {', '.join(providers)}"
-        )
-    return providers[name]
 
 
 def _check(book: Book, provider: OAuthProvider, name: str) -> None:

@@ -108,7 +108,7 @@ def keep(
         return account, True
     sealed = vault.seal(tokens.dump(), f"account:{known.id}")
     replace_secret(connection, known.id, sealed, None)
-    end_rests(connection, known.id, who, now)
+    end_rests(connection, known.id, who, now, verified=False)  # It is the same person's limit.
     change_account(connection, known.id, SIGNED_IN, provider.name, who, needs_login=False)
     return replace(known, needs_login=False), False
 

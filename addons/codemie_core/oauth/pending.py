@@ -20,7 +20,9 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 def keep(places: Places, vault: Vault, account_id: str, tokens: Tokens) -> bytes:
     """Write the file and give back what is in it. SettingsError when it cannot be written."""
     sealed = vault.seal(tokens.dump(), f"account:{account_id}")
-    places.write_private(_file(places, account_id), sealed, durable=True)
+    # At once, so that nobody can kill us without it; then down to the disk, which takes its time.
+    for durable in (False, True):
+        places.write_private(_file(places, account_id), sealed, durable=durable)
     return sealed
 
 

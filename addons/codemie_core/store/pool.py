@@ -58,9 +58,13 @@ def save_changes(
     return revision
 
 
-def end_rests(connection: Connection, account_id: str, who: str, now: float) -> None:
-    """What its old secret had run into says nothing about a new one."""
-    resting = [rest for rest in load_state(connection, now).cooldowns if rest.account_id == account_id]
+def end_rests(connection: Connection, account_id: str, who: str, now: float, verified: bool = True) -> None:
+    """What an account's old secret had run into says nothing about a new one. Without `verified` only guesses end."""
+    resting = [
+        rest
+        for rest in load_state(connection, now).cooldowns
+        if rest.account_id == account_id and (verified or not rest.verified)
+    ]
     save_changes(connection, [replace(rest, until=now, since=now, streak=0) for rest in resting], who)
 
 
