@@ -80,7 +80,7 @@ class PoolKeeper:
             self._take_all(*self._opened())
 
     def begin(self, changed: Callable[[], None]) -> None:
-        """Keep in step from now on; `changed` is called on the loop after anything was reloaded."""
+        """Keep in step from now on; `changed` is called on the loop after accounts or settings were reloaded."""
         self._changed, self._loop = changed, asyncio.get_running_loop()
         if self._database is not None:
             self._work()
@@ -273,7 +273,6 @@ class PoolKeeper:
 
     def _take_state(self, state: PoolState) -> None:
         self.pool.merge(state)
-        self._changed()
 
     def _take_news(self, loaded: Loaded) -> None:
         before = {account.id: account.secret for account in self.pool.accounts}
@@ -286,6 +285,7 @@ class PoolKeeper:
         if self._worker is not None:
             self._keep_signed_in(self._worker)
         self._take_state(loaded.state)
+        self._changed()
 
     def _save(self) -> None:
         self._saving = None

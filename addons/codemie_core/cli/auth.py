@@ -236,7 +236,10 @@ def providers(as_json: AsJson = False) -> None:
 
 
 def _only_for_codemie(**given: object) -> None:
+    from codemie_core.cli.accounts import accounts
+
     _refuse(given, "is for CodeMie's own sign-in only; leave it out")
+    accounts()
 
 
 def _only_for_accounts(**given: object) -> None:

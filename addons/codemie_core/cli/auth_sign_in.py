@@ -26,6 +26,7 @@ from codemie_core.oauth.login import (
     LoginFailed,
     begin,
     check_name,
+    checked,
     keep,
     read_address,
     read_pasted,
@@ -136,7 +137,8 @@ class SignIn:
     async def _exchanged(self, provider: OAuthProvider, begun: Begun, answer: Answer) -> Tokens:
         now = time.time()
         with self._book.writing() as connection:
-            held = take(connection, self._book.vault(connection), begun.id, begun.state, now)
+            taken = take(connection, self._book.vault(connection), begun.id, now)
+        held = checked(taken, begun.state)
         if answer.error:
             raise LoginFailed(f"{provider.name} did not sign you in: {_plain(answer.error)}")
         code, verifier = answer.code.get_secret_value(), held.verifier.get_secret_value()

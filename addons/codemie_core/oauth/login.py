@@ -1,8 +1,7 @@
 """A sign-in with a provider, from the address for the browser to the account in the pool.
 
-`begin` keeps the state and the PKCE verifier, sealed, for ten minutes; `take` gives them out once, to whoever brings
-that state back; `keep` puts the tokens into the vault. They run in the store, each in a transaction. Nothing is stored
-of a sign-in that fails.
+`begin` keeps the state and the PKCE verifier, sealed, for ten minutes; `take` gives them out once, and `checked` only
+lets go on who brings that state back; `keep` puts the tokens into the vault. Nothing is stored of a sign-in that fails.
 """
 
 from __future__ import annotations
@@ -60,6 +59,7 @@ class Held:
     provider: str
     account_name: str
     verifier: SecretStr
+    state: SecretStr
     redirect_uri: str
 
 
@@ -76,17 +76,28 @@ def begin(
     return Begun(session_id, authorize_url(provider, redirect_uri, state, verifier), state)
 
 
-def take(connection: Connection, vault: Vault, session_id: str, state: str, now: float) -> Held:
-    """What was kept, this once. LoginFailed when the session or the state is not the one. Writes, also then."""
+def take(connection: Connection, vault: Vault, session_id: str, now: float) -> Held | None:
+    """What was kept, this once; None when it is unknown, taken or too old. Writes.
+
+    Ask `checked` after the commit: a session is used up also by whoever comes with another state.
+    """
     from codemie_core.store.oauth import take_login
 
     session = take_login(connection, session_id, round(now * 1000))
     if session is None:
-        raise LoginFailed("this sign-in is not known any more: it lasts ten minutes and ends once. Begin it anew")
+        return None
     kept = json.loads(vault.open(session.sealed, _about(session_id)).get_secret_value())
-    if not hmac.compare_digest(kept["state"].encode(), state.encode()):
+    verifier, state = SecretStr(kept["verifier"]), SecretStr(kept["state"])
+    return Held(session.provider, session.account_name, verifier, state, kept["redirect_uri"])
+
+
+def checked(held: Held | None, state: str) -> Held:
+    """What `take` gave, for whoever brings its state back. LoginFailed for all others."""
+    if held is None:
+        raise LoginFailed("this sign-in is not known any more: it lasts ten minutes and ends once. Begin it anew")
+    if not hmac.compare_digest(held.state.get_secret_value().encode(), state.encode()):
         raise LoginFailed("what came back belongs to another sign-in. Begin it anew")
-    return Held(session.provider, session.account_name, SecretStr(kept["verifier"]), kept["redirect_uri"])
+    return held
 
 
 def keep(

@@ -77,7 +77,7 @@ class StoreWorker:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def post(self, work: Work[object]) -> None:
-        """Do it soon, together with others. What raises by itself is logged and dropped.
+        """Do it soon, together with others. What raises by itself is logged and dropped. It returns its revision.
 
         Nothing is kept for a database that may only be read, nor after the end.
         """
@@ -176,8 +176,11 @@ class StoreWorker:
 
     def _transact(self, batch: Sequence[Work[object]]) -> None:
         with self._database.writing(PATIENCE) as connection:
-            for work in batch:
-                work(connection)
+            made = [work(connection) for work in batch]
+        for revision in made:
+            # Nobody else has changed anything in between, and what we wrote ourselves need not be read.
+            if revision == self._revision + 1:
+                self._revision += 1
 
     def _one_by_one(self, batch: Sequence[Work[object]]) -> int:
         """One of them is at fault, not the database: the others are done without it. How many are dealt with."""

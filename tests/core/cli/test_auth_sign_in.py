@@ -1,4 +1,4 @@
-"""What `auth login PROVIDER` tells before anybody goes to a browser; for the rest see tests/process/test_oauth_login.py."""
+"""What `auth login PROVIDER` tells before anybody goes to a browser. The rest: tests/process/test_oauth_login.py."""
 
 import os
 from collections.abc import Iterator

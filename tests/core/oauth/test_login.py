@@ -1,18 +1,16 @@
 """What a sign-in keeps and gives out once, whose answer it takes, and what becomes of its tokens."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Connection
 
 from codemie_core.accounts.account import Kind, Source
 from codemie_core.accounts.state import Cooldown
 from codemie_core.errors import SettingsError
-from codemie_core.oauth.login import Begun, LoginFailed, begin, keep, read_address, read_pasted, take
+from codemie_core.oauth.login import Begun, Held, LoginFailed, begin, checked, keep, read_address, read_pasted, take
 from codemie_core.oauth.providers import OAuthProvider
 from codemie_core.oauth.tokens import Tokens
 from codemie_core.store.oauth import LIFETIME_MS
@@ -43,8 +41,8 @@ def begun(home: StoredHome, now: float = NOW) -> Begun:
     return home.write(lambda connection: begin(connection, home.vault(connection), LAB, "work", REDIRECT, now))
 
 
-def taking(home: StoredHome, session: str, state: str, now: float = NOW) -> Callable[[Connection], object]:
-    return lambda connection: take(connection, home.vault(connection), session, state, now)
+def taken(home: StoredHome, session: str, state: str, now: float = NOW) -> Held:
+    return checked(home.write(lambda connection: take(connection, home.vault(connection), session, now)), state)
 
 
 def test_the_address_carries_a_challenge_and_a_state_and_not_the_verifier(home: StoredHome) -> None:
@@ -59,7 +57,7 @@ def test_the_address_carries_a_challenge_and_a_state_and_not_the_verifier(home: 
         "scope": "one two",
     }.items() <= asked.items()
     assert (asked["state"], asked["code_challenge_method"]) == (sign_in.state, "S256")
-    held = home.write(lambda connection: take(connection, home.vault(connection), sign_in.id, sign_in.state, NOW))
+    held = taken(home, sign_in.id, sign_in.state)
     verifier = held.verifier.get_secret_value()
     assert verifier not in sign_in.url
     assert verifier != sign_in.state
@@ -75,21 +73,23 @@ def test_two_sign_ins_have_nothing_in_common(home: StoredHome) -> None:
 
 def test_a_sign_in_ends_once(home: StoredHome) -> None:
     sign_in = begun(home)
-    home.write(taking(home, sign_in.id, sign_in.state))
+    taken(home, sign_in.id, sign_in.state)
     with pytest.raises(LoginFailed, match="ends once"):
-        home.write(taking(home, sign_in.id, sign_in.state))
+        taken(home, sign_in.id, sign_in.state)
 
 
 def test_a_sign_in_is_over_after_ten_minutes(home: StoredHome) -> None:
     sign_in = begun(home)
     with pytest.raises(LoginFailed, match="lasts ten minutes"):
-        home.write(taking(home, sign_in.id, sign_in.state, NOW + LIFETIME_MS / 1000))
+        taken(home, sign_in.id, sign_in.state, NOW + LIFETIME_MS / 1000)
 
 
-def test_another_state_gets_nothing(home: StoredHome) -> None:
+def test_another_state_gets_nothing_and_uses_the_sign_in_up(home: StoredHome) -> None:
     sign_in = begun(home)
     with pytest.raises(LoginFailed, match="another sign-in"):
-        home.write(taking(home, sign_in.id, begun(home).state))
+        taken(home, sign_in.id, begun(home).state)
+    with pytest.raises(LoginFailed, match="ends once"):
+        taken(home, sign_in.id, sign_in.state)
 
 
 def test_what_is_kept_for_it_is_sealed(home: StoredHome) -> None:
