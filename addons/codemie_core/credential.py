@@ -41,6 +41,8 @@ class Credential:
     drops: frozenset[str] = frozenset()
     owner: str = ""
     """The addon that put it on the exchange."""
+    required: bool = False
+    """Where it may not go, the request must not go without it either."""
     replaces: frozenset[bytes] = field(init=False, repr=False, compare=False)
     """All header names that go when it comes, lower-case."""
 

@@ -14,8 +14,23 @@ from codemie_core.credential import Credential
 OWNER = "account_rotation"
 """Who puts these credentials on an exchange."""
 
-AGENT_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie"})
-"""What a client sends of its own to get in; with an account of the pool none of it goes upstream."""
+AGENT_CREDENTIALS = frozenset(
+    {
+        "authorization",
+        "x-api-key",
+        "x-goog-api-key",
+        "api-key",
+        "cookie",
+        "openai-organization",
+        "openai-project",
+        "x-goog-user-project",
+        "chatgpt-account-id",
+    }
+)
+"""How a client gets in, and whose it is; with an account of the pool none of it goes upstream.
+
+Beside another key an organization of the client's own is a 401, and would bench a key that is good.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +70,8 @@ def credential_of(account: Account, secret: SecretStr) -> Credential:
     target = account.target
     name = "authorization" if account.kind is Kind.OAUTH else PROVIDERS[account.provider].key_header
     value = SecretStr(f"Bearer {secret.get_secret_value()}") if name == "authorization" else secret
-    return Credential(
-        target.scheme, target.host, target.port, target.path or "/", {name: value}, AGENT_CREDENTIALS, OWNER
-    )
+    path, headers = target.path or "/", {name: value}
+    return Credential(target.scheme, target.host, target.port, path, headers, AGENT_CREDENTIALS, OWNER, required=True)
 
 
 def beside_sign_in(credential: Credential, account: Account, header: Header) -> Credential:

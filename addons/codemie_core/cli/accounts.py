@@ -27,7 +27,9 @@ codemie-proxy accounts add ci --provider openai --env CI_OPENAI_KEY    (the prox
 codemie-proxy accounts add team --provider openai --command "op read op://team/openai/key"
 
 codemie-proxy accounts add spare --provider anthropic-compatible --base-url https://llm.example.com/anthropic \
---serves anthropic    (takes over requests to Anthropic)"""
+--serves anthropic    (takes over requests to Anthropic)
+
+With a sign-in instead of a key: codemie-proxy auth login PROVIDER --name NAME"""
 
 Name = Annotated[
     str, typer.Argument(help="The account's name, or its id.", autocompletion=account_names, show_default=False)

@@ -58,7 +58,7 @@ from codemie_core.seams.delivery import Delivery
 from codemie_core.seams.dialing import Dial, begin_dial, forget_given_up, give_up_dial, outermost, why_not_connected
 from codemie_core.seams.responses import retry_after, why_broken
 from codemie_core.seams.ticker import Tick
-from codemie_core.seams.wire_copy import wire_request
+from codemie_core.seams.wire_copy import wire_request, wire_trailers
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,13 @@ _RESPONSE_EVENTS = frozenset(
 
 _OUR_FAULT = Problem(
     502, "proxy_failed", "The proxy itself failed over this request. Its log says how; trying again may help."
+)
+
+_HELD_BACK = Problem(
+    502,
+    "credential_held_back",
+    "The account's credential may not go where this request is going, and without it nothing is sent. "
+    "Plain http through another proxy is one such way.",
 )
 
 _alias_ids = itertools.count(2**40)
@@ -171,7 +178,12 @@ class AttemptStream(Delivery):
         wire, held_back = wire_request(request, self.exchange.credentials, connection)
         self.attempt.held_back = len(held_back)
         self.exchange.held_back += len(held_back)
-        content, trailers, number = request.raw_content, request.trailers, self.upstream_id
+        if any(credential.required for credential in held_back):
+            self.attempt.final = Answer(_HELD_BACK)
+            yield from self.failed(Failure(Reason.REJECTED, "its credential may not go there"))
+            return
+        content, number = request.raw_content, self.upstream_id
+        trailers = wire_trailers(request, self.exchange.credentials)
         self.sent_on = connection
         self._watch_backlog(connection)
         self.server_state = self.state_wait_for_response_headers

@@ -61,6 +61,14 @@ def wire_request(
     return wire, [c for c in credentials if c not in fitting]
 
 
+def wire_trailers(request: http.Request, credentials: Sequence[Credential]) -> http.Headers | None:
+    """The trailers to send: not those whose names a credential replaces, or a client's own would come behind it."""
+    if not request.trailers or not credentials:
+        return request.trailers
+    replaced = frozenset[bytes]().union(*(credential.replaces for credential in credentials))
+    return http.Headers([pair for pair in request.trailers.fields if pair[0].lower() not in replaced]) or None
+
+
 def _copied(request: http.Request, fields: tuple[tuple[bytes, bytes], ...]) -> http.Request:
     """With these headers and no content.
 

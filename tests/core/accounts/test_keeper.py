@@ -64,7 +64,7 @@ async def test_what_others_change_is_here_soon(home: Home) -> None:
     await until(lambda: home.account("main").paused == "holidays")
     home.stored.write(lambda connection: put_setting(connection, "account_rotation.strategy", "drain-soonest"))
     await until(lambda: home.keeper.settings == {"account_rotation.strategy": "drain-soonest"})
-    assert home.changes >= 4
+    assert home.changes >= 3  # Of cooldowns only the pool has to know.
     await home.keeper.end()
 
 

@@ -318,3 +318,25 @@ def test_nothing_new_is_not_told(worker: StoreWorker, tmp_path: Path) -> None:
     worker.on_revision(1, heard.append)
     time.sleep(1.2)  # two looks
     assert heard == []
+
+
+@pytest.mark.parametrize("others", [False, True])
+async def test_what_a_post_changed_itself_is_not_read_again(
+    worker: StoreWorker, database: Database, others: bool
+) -> None:
+    heard: list[int] = []
+    done: list[int] = []
+
+    def work(connection: Connection) -> int:
+        done.append(bump(connection))
+        return done[-1]
+
+    worker.on_revision(1, heard.append)
+    await worker.call(lambda _: None)
+    if others:
+        with database.writing() as connection:
+            bump(connection)
+    worker.post(work)
+    await asyncio.to_thread(eventually, lambda: done)
+    await asyncio.sleep(1.2)  # two looks
+    assert bool(heard) is others
