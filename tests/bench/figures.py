@@ -144,8 +144,8 @@ FIGURES: dict[str, Figure] = {
         promises=(
             Promise("CPU per request, pool against none", LARGE_POOL, "cpu", 1.05, against=PLAIN),
             Promise("CPU per request, pool against none", SMALL_POOL, "cpu", 1.05, against=PLAIN),
-            Promise("CPU per request", PLAIN, "cpu", absolute=True, unit="ms"),
-            Promise("CPU per request", LARGE_POOL, "cpu", absolute=True, unit="ms"),
+            Promise("CPU per request", PLAIN, "cpu", absolute=True, unit="ms", against=PLAIN),
+            Promise("CPU per request", LARGE_POOL, "cpu", absolute=True, unit="ms", against=PLAIN),
         ),
         repeat=3,
     ),
@@ -161,9 +161,27 @@ FIGURES: dict[str, Figure] = {
         load=("moved", "400"),
         warm_up=("moved", "40"),
         promises=(
-            Promise("failover, the failed attempt included", SMALL_POOL, "beyond", 5, absolute=True, unit="ms"),
-            Promise("failover, the failed attempt included", LARGE_POOL, "beyond", 5, absolute=True, unit="ms"),
-            Promise("the same request without a failover", SMALL_POOL, "plain", absolute=True, unit="ms"),
+            Promise(
+                "failover, the failed attempt included",
+                SMALL_POOL,
+                "beyond",
+                5,
+                absolute=True,
+                unit="ms",
+                against=SMALL_POOL,
+            ),
+            Promise(
+                "failover, the failed attempt included",
+                LARGE_POOL,
+                "beyond",
+                5,
+                absolute=True,
+                unit="ms",
+                against=SMALL_POOL,
+            ),
+            Promise(
+                "the same request without a failover", SMALL_POOL, "plain", absolute=True, unit="ms", against=SMALL_POOL
+            ),
         ),
         repeat=3,
     ),

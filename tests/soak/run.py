@@ -25,7 +25,7 @@ from soak import clients, state
 
 REQUESTS, PART = 100_000, 5_000
 ACCOUNTS = 100
-REST_SECONDS = 1.5
+REST_SECONDS = 1.2
 """After a part: the proxy closes connections, saves, and tells how it is."""
 MEMORY = 0.10
 """Growth that is no growth, as a share; allocators keep some."""

@@ -169,7 +169,9 @@ def path_below(path: str, prefix: str, bases: Sequence[str] = ()) -> str:
 
 def without_keys(path: str) -> str:
     """`path` without the client's own key in its query; all other bytes stay."""
-    place, _, query = path.partition("?")
+    place, mark, query = path.partition("?")
+    if not mark:
+        return path
     pairs = query.split("&")
     kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in _KEYS]
     if len(kept) == len(pairs):

@@ -27,6 +27,7 @@ _STYLES: Mapping[str, str] = {
     "probing": "yellow",
     "sign in again": "red",
 }
+_SIGN_INS = ("anthropic", "openai")
 _TROUBLES = {REFUSED: "key refused", NO_SECRET: "secret missing"}
 _TRYING = {"recovering": "the next request tries it", "probing": "one request is trying it"}
 _LAST_DAY = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
@@ -67,11 +68,17 @@ def remedy(account: Account, status: Status) -> str:
     if status.state == "paused":
         return f"codemie-proxy accounts resume {account.name}"
     if status.state == "sign in again":
-        return f"codemie-proxy auth login {account.provider} --name {account.name}"
+        return sign_in_command(account)
     trouble = trouble_of(status)
     if trouble == "key refused" and account.kind is Kind.API_KEY and account.secret.source is Source.VAULT:
         return f"codemie-proxy accounts key {account.name}"
     return f"codemie-proxy accounts test {account.name}" if trouble else ""
+
+
+def sign_in_command(account: Account) -> str:
+    """How its owner signs in again. With whom a provider of one's own is, only the sealed tokens know."""
+    provider = account.provider if account.provider in _SIGN_INS else "PROVIDER"
+    return f"codemie-proxy auth login {provider} --name {account.name}"
 
 
 def used(status: Status) -> str:

@@ -75,10 +75,7 @@ def key(name: str, env: str, command: str, keyring: str, as_json: bool) -> None:
     with book.reading() as connection:
         account = one(connection, name)
     if account.kind is Kind.OAUTH:
-        raise SettingsError(
-            f"{account.name} has a sign-in and no key; sign in anew: "
-            f"codemie-proxy auth login {account.provider} --name {account.name}"
-        )
+        raise SettingsError(f"{account.name} has a sign-in and no key; sign in anew: {words.sign_in_command(account)}")
     changed = replace(account, secret=place)
     secret = _taken(changed, Prompts(), book)
     now = book.clock()

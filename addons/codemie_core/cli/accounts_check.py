@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import SecretStr
 
 from codemie_core.accounts import words
 from codemie_core.accounts.account import Account, Kind, Source
-from codemie_core.accounts.providers import credential_of
+from codemie_core.accounts.providers import beside_sign_in, credential_of
 from codemie_core.cli.accounts_book import Book, one
 from codemie_core.errors import SettingsError
 from codemie_core.redact import redact_text
-from codemie_core.scope import address_of
 
 if TYPE_CHECKING:
     import httpx
@@ -115,19 +113,15 @@ class _Vaulted:
 async def _asked(book: Book, account: Account, vaulted: _Vaulted) -> Verdict:
     import httpx
 
-    from codemie_core.accounts.secrets import SecretShelf
+    from codemie_core.cli.auth_accounts import ca_file
+    from codemie_core.store.accounts import with_proxy_secret
     from codemie_core.web import client_for
 
-    async def from_vault(_: Account) -> SecretStr:
-        if vaulted.secret is None:
-            raise SettingsError(f"{account.name}: the vault holds nothing for it. {_remedy(account)}")
-        return access_token(account, vaulted.secret)
-
     url = account.base_url + MODELS.get(account.provider, OTHER_MODELS)
-    secret = await SecretShelf(book.environ, from_vault).secret(account)
-    headers = _headers(account, secret, url)
-    ca_file, _ = book.setting("upstream_attempts", "ca_file")
-    client = client_for(url, book.places, _way_out(book.environ, account, vaulted.proxy), ca_file, timeout=SECONDS)
+    headers = _headers(account, await _secret(book, account, vaulted), url)
+    if vaulted.proxy is not None and account.outbound_proxy is not None:
+        account = with_proxy_secret(account, vaulted.proxy)
+    client = client_for(url, book.places, book.environ, ca_file(book), SECONDS, account.outbound_proxy)
     async with client:
         try:
             async with client.stream("GET", url, headers=headers) as response:
@@ -137,15 +131,20 @@ async def _asked(book: Book, account: Account, vaulted: _Vaulted) -> Verdict:
             return Verdict(account, url, None, f"it could not be asked ({type(problem).__name__})", None)
 
 
-def access_token(account: Account, stored: SecretStr) -> SecretStr:
-    """What goes into the request: of a sign-in only its access token, as it is; nothing is refreshed."""
-    if account.kind is not Kind.OAUTH:
-        return stored
-    try:
-        return SecretStr(json.loads(stored.get_secret_value())["access"])
-    except (ValueError, KeyError, TypeError):
-        login = f"codemie-proxy auth login {account.provider} --name {account.name}"
-        raise SettingsError(f"{account.name}: its sign-in cannot be read; sign in anew: {login}") from None
+async def _secret(book: Book, account: Account, vaulted: _Vaulted) -> SecretStr:
+    """As a proxy would have it: a sign-in is renewed where that is due."""
+    from codemie_core.accounts.secrets import SecretShelf
+    from codemie_core.cli.auth_accounts import token_of
+
+    if account.kind is Kind.OAUTH:
+        return await token_of(book, account)
+
+    async def from_vault(_: Account) -> SecretStr:
+        if vaulted.secret is None:
+            raise SettingsError(f"{account.name}: the vault holds nothing for it. {_remedy(account)}")
+        return vaulted.secret
+
+    return await SecretShelf(book.environ, from_vault).secret(account)
 
 
 def _headers(account: Account, secret: SecretStr, url: str) -> dict[str, str]:
@@ -153,6 +152,7 @@ def _headers(account: Account, secret: SecretStr, url: str) -> dict[str, str]:
     credential, target = credential_of(account, secret), account.target
     if not credential.fits(target.scheme, target.host, target.port, urlsplit(url).path):
         raise SettingsError(f"{account.name}: its secret may not go to {url}; look at its base URL")
+    credential = beside_sign_in(credential, account, lambda _: None)
     named = {name: value.get_secret_value() for name, value in credential.headers.items()}
     return {"accept": "application/json", **HEADERS.get(account.provider, {}), **named}
 
@@ -191,21 +191,7 @@ def _count(body: bytes) -> int | None:
 
 def _remedy(account: Account) -> str:
     if account.kind is Kind.OAUTH:
-        return f"A proxy renews a sign-in by itself; to sign in anew: codemie-proxy auth login {account.provider}"
+        return f"To sign in anew: {words.sign_in_command(account)}"
     if account.secret.source is not Source.VAULT:
         return f"It comes from {words.secret_words(account)}; a proxy reads it anew after a 401."
     return f"To give it another key: codemie-proxy accounts key {account.name}"
-
-
-def _way_out(environ: Mapping[str, str], account: Account, authorization: SecretStr | None) -> Mapping[str, str]:
-    """The variables that lead out by the account's own proxy, if it has one."""
-    proxy = account.outbound_proxy
-    if proxy is None:
-        return environ
-    signed_in = ""
-    if authorization is not None:
-        pair = base64.b64decode(authorization.get_secret_value().removeprefix("Basic ")).decode()
-        user, _, password = pair.partition(":")
-        signed_in = f"{quote(user, safe='')}:{quote(password, safe='')}@"
-    url = f"{proxy.scheme}://{signed_in}{address_of(proxy.host, proxy.port)}"
-    return {"https_proxy": url, "http_proxy": url}

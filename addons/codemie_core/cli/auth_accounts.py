@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import SecretStr
 
 from codemie_core.accounts import words
 from codemie_core.accounts.account import Account, Kind
@@ -133,6 +134,20 @@ def refresh(name: str, account: str, as_json: bool) -> None:
         raise failed[0]
 
 
+async def token_of(book: Book, account: Account) -> SecretStr:
+    """An access token that is good now, renewed where that is due. SecretTrouble when it cannot be had."""
+    from codemie_core.oauth.refresh import TokenKeeper
+
+    authority = ca_file(book)
+    async with _store(book) as (worker, door):
+        keeper = TokenKeeper(book.places, book.environ, door, worker.call, operator(), ca_file=lambda: authority)
+        [account] = await worker.call(lambda connection: door.with_proxies(connection, [account]), writing=False)
+        try:
+            return await keeper.access_token(account)
+        finally:
+            await keeper.end()
+
+
 def logout(name: str, account: str, as_json: bool) -> None:
     """Have the provider forget the sign-in, and remove the account. RevocationFailed when only the latter was done."""
     book = Book()
@@ -142,13 +157,12 @@ def logout(name: str, account: str, as_json: bool) -> None:
         names = ", ".join(held.account.name for held in found)
         raise SettingsError(f"several accounts are signed in to {name}: choose one with --name: {names}")
     chosen = found[0].account
-    problem = run(_revoked(book, provider, chosen)) if provider.revoke_url or provider.issuer else ""
+    told, problem = run(_revoked(book, provider, chosen))
     from codemie_core.store.accounts import remove_account
 
     with book.writing() as connection:
         remove_account(connection, chosen.id, operator())
     pending.drop_all(book.places, chosen.id)
-    told = not problem and bool(provider.revoke_url or provider.issuer)
     result(f"Removed {chosen.name}", {"removed": chosen.name, "revoked": told}, as_json)
     say(NOTICE)
     if problem:
@@ -190,8 +204,11 @@ def chosen_of(book: Book, provider: OAuthProvider, name: str) -> list[Held]:
     )
 
 
-async def _revoked(book: Book, provider: OAuthProvider, account: Account) -> str:
-    """Why the provider could not be told; "" when it was. No proxy renews meanwhile: that would outlive it."""
+async def _revoked(book: Book, provider: OAuthProvider, account: Account) -> tuple[bool, str]:
+    """Whether the provider was told, and why it could not be; "" when that is because it has no place for it.
+
+    No proxy renews meanwhile: what it got would outlive the account.
+    """
     from codemie_core.oauth.deposit import Deposit
     from codemie_core.oauth.token_store import TokenStore
 
@@ -200,16 +217,18 @@ async def _revoked(book: Book, provider: OAuthProvider, account: Account) -> str
         async with _store(book) as (worker, door):
             [account] = await worker.call(lambda connection: door.with_proxies(connection, [account]), writing=False)
             way = Way(book.places, book.environ, authority, account.outbound_proxy)
+            if not provider.revoke_url:
+                provider = await discovered(provider, way)
+            if not provider.revoke_url:
+                return False, ""
             tokens = TokenStore(book.places, door.vault_for, uuid.uuid4().hex, operator())
             deposit = Deposit(book.places, door, worker.call, tokens)
             stored, _ = await deposit.lease(account, lambda tokens: False)
-            if not provider.revoke_url:
-                provider = await discovered(provider, way)
             await revoke(provider, way, stored.tokens)
             deposit.end()
     except CodemieError as problem:
-        return str(problem)
-    return ""
+        return False, str(problem)
+    return True, ""
 
 
 @asynccontextmanager

@@ -2,18 +2,22 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from codemie_core.accounts.account import Account, Kind
+from codemie_core.accounts.account import Kind
 from codemie_core.accounts.secrets import SecretTrouble
-from codemie_core.cli.accounts_check import MEANINGS, access_token
+from codemie_core.cli.accounts_check import MEANINGS
 from codemie_core.demo.absent import closed_port
 from codemie_core.demo.script import Step
 from codemie_core.demo.threaded import UpstreamThread
-from codemie_core.errors import SettingsError
+from codemie_core.oauth.tokens import Tokens
+from codemie_core.store.secrets import drop_secret
 from support.accounts_cli import SECRET, add, call
+from support.oauth_server import OAuthServer
+from support.stored import StoredHome, new_account
 
 
 @pytest.fixture
@@ -126,9 +130,24 @@ def test_an_outbound_proxy_of_its_own_is_used_and_signed_in_to() -> None:
     assert "planted" not in outcome.output
 
 
-def test_of_a_sign_in_only_the_access_token_goes_out() -> None:
-    signed_in = Account("id-1", "me", "anthropic", Kind.OAUTH, "https://api.anthropic.com")
-    stored = SecretStr(json.dumps({"access": "planted-access", "refresh": "planted-refresh"}))
-    assert access_token(signed_in, stored).get_secret_value() == "planted-access"
-    with pytest.raises(SettingsError, match="its sign-in cannot be read; sign in anew: codemie-proxy auth login"):
-        access_token(signed_in, SecretStr("planted"))
+def test_of_a_sign_in_only_the_access_token_goes_out_renewed_where_that_is_due(codemie_home: Path) -> None:
+    home = StoredHome(codemie_home)
+    with OAuthServer() as server:
+        server.configure(home.places)
+        for name, left, refreshes in (("fresh", 1800.0, 0), ("over", -5.0, 1)):
+            account = new_account(name, server.url, "anthropic-compatible", kind=Kind.OAUTH)
+            home.add(account, server.sign_in(left).dump())
+            outcome = call("test", name)
+            assert (outcome.exit_code, server.calls("/token")) == (0, refreshes), outcome.output
+        home.write(lambda connection: drop_secret(connection, account.id))
+        with pytest.raises(SecretTrouble, match="account over: the vault holds no sign-in for it"):
+            call("test", "over")
+
+
+def test_beside_a_sign_in_with_anthropic_goes_the_word_for_it(upstream: UpstreamThread, codemie_home: Path) -> None:
+    tokens = Tokens(SecretStr("planted-access"), None, None, 0.0, "", "anthropic")
+    StoredHome(codemie_home).add(new_account("me", upstream.url, kind=Kind.OAUTH), tokens.dump())
+    assert call("test", "me").exit_code == 0
+    (asked,) = upstream.upstream.requests
+    assert asked.header("authorization") == "Bearer planted-access"
+    assert asked.header("anthropic-beta") == "oauth-2025-04-20"

@@ -151,11 +151,19 @@ def test_a_provider_that_cannot_be_told_costs_the_exit_code_and_not_the_logout(
     assert home.accounts() == []
 
 
+def test_the_revoke_url_may_come_from_the_issuer(home: StoredHome, server: OAuthServer) -> None:
+    sign_in(home, server, "mine")
+    server.configure(home.places, revoke_url="", device_url="", issuer=server.url)
+    auth_accounts.logout("lab", "mine", as_json=False)
+    assert server.sign_ins[-1].over
+
+
+@pytest.mark.parametrize("issuer", [False, True])
 def test_without_a_revoke_url_logout_says_where_to_end_it(
-    home: StoredHome, server: OAuthServer, capsys: pytest.CaptureFixture[str]
+    issuer: bool, home: StoredHome, server: OAuthServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sign_in(home, server, "mine")
-    server.configure(home.places, revoke_url="")
+    server.configure(home.places, revoke_url="", issuer=server.url if issuer else "")
     auth_accounts.logout("lab", "mine", as_json=False)
     assert "has no revoke_url" in capsys.readouterr().err
     assert home.accounts() == []

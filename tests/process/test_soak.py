@@ -1,0 +1,40 @@
+"""The soak in small: with a pool whose accounts fail, nothing is kept of a request once it is over."""
+
+import pytest
+
+from soak import run
+from soak.run import Sample, growth, soak
+
+REQUESTS, PART = 5_000, 1_000
+
+
+def test_five_thousand_requests_with_failing_accounts_leave_nothing_behind() -> None:
+    told: list[str] = []
+    samples, heard = soak(REQUESTS, PART, told.append)
+    assert growth(samples) == [], "\n".join(told)
+    assert len(told) == REQUESTS // PART
+    # The upstream fails one request in twenty; clients hear of what cannot be told from their own errors.
+    assert heard.total() == REQUESTS
+    assert heard["200"] > REQUESTS * 0.95
+    assert heard["429"] == heard["529"] == heard["401"] == 0
+    assert heard["400"] > 0
+    assert heard["cut"] > 0
+    assert heard["left"] > 0
+
+
+def sample(memory: float = 100.0, tasks: int = 6, descriptors: int = 12) -> Sample:
+    return Sample(1, memory, descriptors, 4, tasks, 0, 500.0)
+
+
+@pytest.mark.parametrize(
+    "last, problem",
+    [
+        (sample(), ""),
+        (sample(memory=100.0 * (1 + run.MEMORY) - 1), ""),
+        (sample(memory=100.0 * (1 + run.MEMORY) + 1), "memory has grown from 100.0 MB to 111.0 MB"),
+        (sample(tasks=6 + run.SPARE + 1), "tasks have grown from 6 to 13"),
+        (sample(descriptors=40), "descriptors have grown from 12 to 40"),
+    ],
+)
+def test_the_soak_tells_growth_from_noise(last: Sample, problem: str) -> None:
+    assert growth([*[sample()] * 8, last, last]) == ([problem] if problem else [])
