@@ -81,23 +81,25 @@ def test_a_proxy_that_is_killed_loses_no_more_than_the_last_moment(site: Site, u
     upstream.script_for(MAIN, LIMITED)
     answered: dict[int, float] = {}
     with site.proxy(upstream.url) as proxy:
-        for number in range(30):
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1.5:
+            number = len(answered)
             assert turn(proxy, number).status_code == 200
             answered[number] = time.monotonic()
         killed = time.monotonic()
         proxy.stop(signal.SIGKILL)
-    assert upstream.keys() == [MAIN, *[SPARE] * 30]
+    assert upstream.keys() == [MAIN, *[SPARE] * len(answered)]
     early = {number for number, at in answered.items() if killed - at > 0.4}
-    assert len(early) > 10
+    assert early
     assert early <= homes(site.stored).keys()
     assert set(homes(site.stored).values()) == {"spare"}
     assert rests(site.stored) == {"main": "limited (429)"}
 
     with site.proxy(upstream.url) as proxy:
-        assert turn(proxy, 100).status_code == 200
+        assert turn(proxy, 10_000).status_code == 200
         site.stored.change("main", "resumed", paused=None)
         assert turn(proxy, 1).status_code == 200
-    assert upstream.keys()[31:] == [SPARE, SPARE]
+    assert upstream.keys()[len(answered) + 1 :] == [SPARE, SPARE]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from codemie_core.accounts.pool import Pool
 from codemie_core.accounts.secrets import SecretShelf, SecretTrouble
 from codemie_core.accounts.state import Change, PoolState
 from codemie_core.accounts.vault_door import VaultDoor
+from codemie_core.accounts.words import NO_SECRET
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.store.place import DatabaseTrouble, store_exists
@@ -280,6 +281,7 @@ class PoolKeeper:
             replaced = self._versions.get(account.id) != loaded.versions.get(account.id)
             if replaced or before.get(account.id) != account.secret:
                 self._shelf.forget(account.id)
+                self.pool.regained(account.id, NO_SECRET)
         self.pool.set_accounts(loaded.accounts)
         self.settings, self._versions, self._keys = loaded.settings, loaded.versions, loaded.keys
         if self._worker is not None:

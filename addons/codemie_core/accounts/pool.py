@@ -142,6 +142,13 @@ class Pool:
         else:
             self._unsaved_cooldowns.pop(key, None)
 
+    def regained(self, account_id: str, reason: str) -> None:
+        """What `unusable` said is over: it has another secret now. No word of an upstream's is forgotten."""
+        health = self._healths.get(account_id)
+        if health is not None and health.cooldown is not None and health.cooldown.reason == reason:
+            health.cooldown = None
+            self._reconsider(account_id, self._clock())
+
     def succeeded(
         self, account_id: str, model: str, limits: Limits | None = None, choice: Choice | None = None
     ) -> None:

@@ -239,7 +239,12 @@ def try_out(name: Name, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: codemie-proxy accounts strategy least-used")
 def strategy(
     name: Annotated[
-        str, typer.Argument(help="The one to use from now on.", autocompletion=strategy_names, show_default=False)
+        str,
+        typer.Argument(
+            help="The one to use from now on: session, global-session, least-used or drain-soonest.",
+            autocompletion=strategy_names,
+            show_default=False,
+        ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:

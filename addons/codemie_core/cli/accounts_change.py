@@ -110,14 +110,18 @@ def remove(name: str, yes: bool, as_json: bool) -> None:
         # It may be another one's name by now.
         account = one(connection, account.id)
         remove_account(connection, account.id, operator())
+        rest = accounts(connection)
     result(
         f"Removed {account.name} ({account.id}) and its secret",
         {"removed": words.as_json(account, status, now)},
         as_json,
     )
     say(f"{NOTICE}{_moves(status.conversations, left)}")
-    if not left:
-        say(_none_left(account))
+    for origin in (account.origin, *account.serves):
+        if not any(origin in {other.origin, *other.serves} for other in rest):
+            say(f"No account is left for {origin}: clients' own keys pass through to it from now on.")
+        elif not left and origin == account.origin:
+            say(_none_left(account))
 
 
 def _ask(account: Account, status: Status, left: int) -> None:

@@ -79,7 +79,7 @@ def check(name: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(verdict.as_json(), indent=2))
     else:
-        count = f", {verdict.models} models" if verdict.models else ""
+        count = f", {verdict.models} model{'' if verdict.models == 1 else 's'}" if verdict.models else ""
         typer.echo(f"GET {verdict.url}: {verdict.status or 'no answer'}{count}\n{account.name}: {verdict.meaning}")
     if verdict.good is False:
         typer.echo(_remedy(account), err=True)

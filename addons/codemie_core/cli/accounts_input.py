@@ -109,6 +109,10 @@ def served_origin(text: str) -> str:
     """An origin whose requests the account may take over; a provider's name stands for the provider's own."""
     if text in PROVIDERS and PROVIDERS[text].base_url:
         text = PROVIDERS[text].base_url
+    elif text.isalnum() and text != "localhost":
+        close = nearest(text, [name for name, one in PROVIDERS.items() if one.base_url])
+        meant = f"did you mean {close!r}? " if close else ""
+        raise SettingsError(f"--serves {text}: there is no such provider; {meant}A host is written https://{text}")
     target = _target(text, "--serves", "an origin, as in https://api.anthropic.com")
     if target.path:
         raise SettingsError(f"--serves {text}: leave out the path: it is about all requests to {target.origin}")

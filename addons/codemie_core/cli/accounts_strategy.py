@@ -30,8 +30,8 @@ def strategy(name: str, as_json: bool) -> None:
     book = Book()
     if name and name not in STRATEGIES:
         close = nearest(name, STRATEGIES)
-        meant = f"did you mean {close!r}? " if close else ""
-        raise SettingsError(f"there is no strategy {name!r}; {meant}There are: {', '.join(STRATEGIES)}")
+        meant = f"did you mean {close!r}? There are" if close else "there are"
+        raise SettingsError(f"there is no strategy {name!r}; {meant}: {', '.join(STRATEGIES)}")
     if name:
         _choose(book, name)
     stored = _stored(book)

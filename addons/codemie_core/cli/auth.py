@@ -53,7 +53,7 @@ def _accounts(incomplete: str) -> list[str]:
 Provider = Annotated[
     str,
     typer.Argument(
-        help="Whom to sign in to: codemie, or one that `auth providers` shows.",
+        help="Whose sign-in: codemie, or one that `auth providers` shows.",
         metavar="PROVIDER",
         autocompletion=_providers,
     ),
@@ -103,8 +103,9 @@ def login(
 ) -> None:
     """Sign in, and keep the session where CodeMie's own tools keep it.
 
-    Opens the login page in the browser; the session comes back to a port of this machine. Of another provider than
-    codemie the sign-in becomes an account of the pool, or renews the one of that name.
+    Opens the login page in the browser; the session comes back to a port of this machine.
+
+    At another provider than codemie, the sign-in becomes an account of the pool, or renews the one of that name.
     """
     if provider != CODEMIE:
         from codemie_core.cli.auth_sign_in import login as sign_in

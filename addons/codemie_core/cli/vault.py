@@ -79,10 +79,13 @@ def _shown(found: VaultStatus | None) -> dict[str, object]:
 
 
 def _words(found: VaultStatus) -> list[tuple[str, str]]:
-    broken = f", {len(found.broken)} accounts with one that does not open" if found.broken else ", all of them open"
+    from codemie_core.accounts.words import local
+
+    opens = ", which opens" if found.secrets == 1 else ", all of which open"
+    broken = f"; what is sealed for {', '.join(found.broken)} does not open" if found.broken else opens
     return [
         ("Key", f"{found.key_id}, in {found.place}"),
-        ("Since", _date(found.since_ms)),
+        ("Since", local(found.since_ms / 1000)),
         ("Sealed with it", _count(found) + (broken if found.secrets else "")),
         ("Kept beside it", ", ".join(found.former) or "-"),
     ]

@@ -167,11 +167,15 @@ def _provider(path: Path, name: str, fields: Mapping[str, Any], environ: Mapping
     try:
         found = OAuthProvider.model_validate({**fields, "name": name})
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
+        problems = error.errors(include_url=False, include_input=False)
+        # A misspelt key says more than the one that is missing for it.
+        problem = min(problems, key=lambda one: one["type"] != "extra_forbidden")
         key = str(problem["loc"][0]) if problem["loc"] else ""
         if problem["type"] == "extra_forbidden":
             hint = did_you_mean(key, OAuthProvider.model_fields)
             raise SettingsError(f"{path}: {name} has no key {key!r}{hint}") from None
+        if problem["type"] == "missing":
+            raise SettingsError(f"{path}: {name}.{key} is missing") from None
         raise SettingsError(f"{path}: {name}.{key}: {problem['msg'].removeprefix('Value error, ')}") from None
     if client_id := environ.get(found.variable, "").strip():
         found = found.model_copy(update={"client_id": client_id})

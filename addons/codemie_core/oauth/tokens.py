@@ -107,4 +107,5 @@ def _seconds(value: object) -> float | None:
         seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except ValueError:
         return None
-    return min(max(seconds, 0.0), _LONGEST_LIFE) if math.isfinite(seconds) else None
+    # Who says that it ends at once means something else; renewing it would never come to an end.
+    return min(seconds, _LONGEST_LIFE) if math.isfinite(seconds) and seconds > 0 else None

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from codemie_core.accounts.account import Kind
+from codemie_core.accounts.words import NO_SECRET
 from codemie_core.oauth import pending
 from support.keeping import URL, Home, quickly, until
 from support.signed_in import tokens_of
@@ -67,6 +68,22 @@ async def test_a_new_sign_in_by_command_counts_within_a_second(home: Home) -> No
     await home.secret("main")
     home.replace_secret(home.account("main"), tokens_of(7, 3000).dump())
     await until(lambda: home.keeper.secret_at_hand(home.account("main")) == SecretStr(access(7)))
+    await home.keeper.end()
+
+
+async def test_an_account_serves_again_as_soon_as_its_secret_can_be_had(home: Home, service: TokenService) -> None:
+    sign_in(home, left=-1)
+    home.stored.key("spare", URL, "planted-spare")
+    home.begin()
+    main, spare = home.account("main"), home.account("spare")
+    for account in (main, spare):
+        home.pool.unusable(account.id, NO_SECRET)
+    assert await home.secret("main") == access(1)
+    await until(lambda: home.pool.status(main.id).state == "ready")
+    assert home.pool.status(spare.id).state == "guessed"
+    home.replace_secret(spare, "planted-anew")
+    await until(lambda: home.pool.status(spare.id).state == "ready")
+    assert home.rests() == {}
     await home.keeper.end()
 
 

@@ -114,6 +114,16 @@ def test_removing_takes_the_account_and_leaves_its_history(pair: tuple[str, str]
     assert [event["event"] for event in past] == ["added", "removed"]
 
 
+def test_removing_the_last_one_of_an_origin_says_that_clients_own_keys_pass(pair: tuple[str, str]) -> None:
+    call("pause", "spare")
+    said = call("remove", "main", "--yes").stderr
+    assert "No account in use is left for https://api.anthropic.com:443" in said
+    assert "clients' own keys" not in said
+    said = call("remove", "spare", "--yes").stderr
+    assert "No account is left for https://api.anthropic.com:443: clients' own keys pass through to it" in said
+    assert "agents get an error" not in said
+
+
 def test_removing_asks_and_without_anybody_to_ask_it_needs_yes(pair: tuple[str, str]) -> None:
     with pytest.raises(SettingsError, match="nobody is here to ask; to remove main anyway: add --yes"):
         call("remove", "main")

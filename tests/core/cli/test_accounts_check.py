@@ -41,7 +41,7 @@ def test_it_asks_once_for_the_models_with_the_secret_where_the_provider_wants_it
     add("main", "--base-url", upstream.url, provider=provider)
     outcome = call("test", "main")
     assert outcome.exit_code == 0
-    assert outcome.stdout == f"GET {upstream.url}{path}: 200, 1 models\nmain: its secret is good\n"
+    assert outcome.stdout == f"GET {upstream.url}{path}: 200, 1 model\nmain: its secret is good\n"
     [request] = upstream.upstream.requests
     assert (request.method, request.path, request.header(header)) == ("GET", path, value)
     assert (request.header("user-agent") or "").startswith("codemie-proxy/")

@@ -123,6 +123,8 @@ def test_a_provider_that_is_elsewhere_for_everybody_needs_its_url(provider: str)
         ("*.anthropic.com", "write an origin, as in"),
         ("anthropic api", "write an origin, as in"),
         ("ws://api.anthropic.com", "the scheme 'ws' is not http or https"),
+        ("antropic", "no such provider; did you mean 'anthropic'. A host is written https://antropic"),
+        ("gateway", "no such provider; A host is written https://gateway"),
     ],
 )
 def test_an_origin_to_take_over_is_an_origin(typed: str, words: str) -> None:

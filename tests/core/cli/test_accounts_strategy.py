@@ -55,7 +55,7 @@ def test_a_variable_that_stands_above_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "typed, words", [("least-usd", "did you mean 'least-used'"), ("x", "There are: session, global-session")]
+    "typed, words", [("least-usd", "did you mean 'least-used'"), ("x", "there are: session, global-session")]
 )
 def test_an_unknown_strategy_is_refused(typed: str, words: str) -> None:
     with pytest.raises(SettingsError, match=f"there is no strategy '{typed}'; .*{words}"):

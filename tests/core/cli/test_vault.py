@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,11 @@ def test_it_says_where_the_key_is_which_and_since_when_and_how_much_is_sealed(fi
     outcome = call("vault", "status")
     assert outcome.code == 0
     assert f"{key}, in {file}" in outcome.out
-    assert "2 secrets, all of them open" in outcome.out
+    assert "2 secrets, all of which open" in outcome.out
     shown = status()
     assert (shown["place"], shown["key"], shown["secrets"], shown["former"]) == (str(file), key, 2, [])
     assert str(shown["since"]).endswith("+00:00")
+    assert re.search(r"^Since +\d{4}-\d\d-\d\d \d\d:\d\d$", outcome.out, re.MULTILINE)
 
 
 def test_a_rotation_is_told_and_everything_opens(file: Path) -> None:

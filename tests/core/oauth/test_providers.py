@@ -66,7 +66,8 @@ def test_the_folder_one_works_in_has_no_say(places: Places, tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("lab: {}", "lab.provider: Field required"),
+        ("lab: {}", "lab.provider is missing"),
+        ("lab: {provder: openai}", "lab has no key 'provder'; did you mean 'provider'?"),
         ("lab: {provider: nobody}", "lab.provider: must be one of anthropic"),
         ("lab: {provider: openai, token_uri: x}", "lab has no key 'token_uri'; did you mean 'token_url'?"),
         ("openai: {token_url: 'http://lab.test/token'}", "openai.token_url: must be an https URL"),

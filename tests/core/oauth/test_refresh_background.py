@@ -52,6 +52,19 @@ async def test_in_the_background_a_token_is_renewed_before_its_end(
     await home.end()
 
 
+async def test_a_token_that_is_said_to_end_at_once_is_not_renewed_for_ever(
+    signed_in: Make, service: TokenService, clock: Clock
+) -> None:
+    service.lifetime = 0
+    home = signed_in()
+    keeper = home.keeper(clock=clock)
+    home.tell(keeper)
+    await keeper.access_token(home.main)
+    await asyncio.sleep(0.3)
+    assert service.calls == 1
+    assert keeper.at_hand(home.main) is not None
+
+
 @pytest.mark.parametrize("chance", [0.0, 0.5, 0.99])
 async def test_not_all_are_renewed_at_the_same_time(
     chance: float, signed_in: Make, service: TokenService, clock: Clock
