@@ -30,6 +30,7 @@ from codemie_core.accounts.turn import (
     Turn,
     base_paths,
     conversation_key,
+    keeps_answers,
     path_below,
     problem_of,
     quits_on_429,
@@ -135,14 +136,17 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
             report(self, str(problem))
 
     def start(self) -> None:
-        """Keep in step with the database from now on."""
+        """Keep in step with the database from now on. Where a setting was refused there is none, and the proxy ends."""
+        if not hasattr(self, "keeper"):
+            return
         self.keeper.begin(self._refresh)
         if self.pool.accounts:
             logger.info("The pool has %d accounts, strategy %s", len(self.pool.accounts), self.pool.strategy)
 
     async def stop(self) -> None:
         """Save what the pool has learnt."""
-        await self.keeper.end()
+        if hasattr(self, "keeper"):
+            await self.keeper.end()
 
     def health(self) -> Mapping[str, object]:
         """How many accounts there are, and how many could serve."""
@@ -181,7 +185,9 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         raw = request.raw_content or b""
         model = asked_model(request.path, raw, request.headers.get("content-encoding", ""))
         client = exchange.client_key or flow.client_conn.peername[0]
-        key = conversation_key(agent, exchange.conversation_id, client, stored=call is Call.RESOURCE)
+        named = exchange.conversation_id
+        stored = call is Call.RESOURCE or (not named and keeps_answers(request.path, raw))
+        key = conversation_key(agent, named, client, stored)
         ask, quits = Ask(origin, model, key), quits_on_429(agent, request.headers.get)
         found: Choice | Left = self.pool.choose(ask)
         if isinstance(found, Choice):

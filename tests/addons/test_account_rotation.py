@@ -51,6 +51,16 @@ async def test_a_request_gets_an_account_beside_the_flow(pool: StoredHome) -> No
     assert exchange.account_why == flow.metadata["codemie.account_why"] == "no conversation, priority 0"
 
 
+async def test_responses_that_the_account_keeps_are_asked_of_the_same_account_again(codemie_home: Path) -> None:
+    home = StoredHome(codemie_home)
+    for name in ("one", "other"):
+        home.key(name, URL, f"planted-{name}", provider="anthropic-compatible")
+    async with rotating() as room:
+        kept = {await served(room, asked("/v1/responses", body=b'{"model": "gpt"}')) for _ in range(6)}
+        alone = {await served(room, asked("/v1/chat/completions", body=b'{"model": "gpt"}')) for _ in range(6)}
+    assert (len(kept), len(alone)) == (1, 2)
+
+
 async def test_what_is_not_the_pools_is_left_alone(pool: StoredHome) -> None:
     async with rotating(codemie_hosts=["api.test", "other.test"], mode=["regular"]) as room:
         out_of_scope = asked(mode="regular")
@@ -251,6 +261,12 @@ async def test_a_setting_that_cannot_be_used_is_refused_by_name(
         with pytest.raises(exceptions.OptionsError, match=words):
             room.options.update(**{f"codemie_account_rotation_{option}": value})
         assert await served(room, asked()) == "planted-main", "the former one still holds"
+
+
+async def test_a_start_that_a_setting_has_refused_ends_without_a_further_word() -> None:
+    addon = AccountRotation()
+    addon.start()
+    await addon.stop()
 
 
 async def test_it_cannot_be_switched_while_the_proxy_runs(pool: StoredHome) -> None:

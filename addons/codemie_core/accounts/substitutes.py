@@ -15,7 +15,8 @@ def parse_substitutes(rules: Sequence[str]) -> tuple[tuple[str, str], ...]:
         pattern, _, model = (part.strip() for part in rule.partition("="))
         if not pattern or not model or "*" in model:
             raise SettingsError(
-                f"fallback_models: {rule!r} is no rule; write PATTERN=MODEL, like claude-opus-*=claude-x"
+                f"codemie_account_rotation_fallback_models: {rule!r} is no rule; "
+                "write PATTERN=MODEL, like claude-opus-*=claude-x"
             )
         parsed.append((pattern, model))
     return tuple(parsed)

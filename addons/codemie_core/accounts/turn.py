@@ -33,6 +33,7 @@ AGAIN = Problem(
     503, "pool_busy", "The accounts tried for this request could not serve it, and others are left: try again.", 1
 )
 
+_NOT_STORED = re.compile(rb'"store"\s*:\s*false')
 _SDKS = frozenset(agent.name for agent in (ANTHROPIC_SDK, OPENAI_SDK, GOOGLE_GENAI, LITELLM, UNKNOWN))
 _OF_THE_ADDRESS = frozenset(
     {
@@ -137,11 +138,16 @@ def conversation_key(agent: Agent, conversation_id: str | None, client: str, sto
     """What a conversation is known by; "" for a request that stands alone.
 
     An agent that names none (Gemini CLI) has one per client, so that its side calls go with its turns. So have calls
-    about `stored` things, which only the account knows that made them.
+    about `stored` things, and those that `keeps_answers`: only the account knows them that made them.
     """
     if conversation_id:
         return f"{agent.name}:{conversation_id}"
     return "" if agent.name in _SDKS and not stored else f"{agent.name}@{client}"
+
+
+def keeps_answers(path: str, body: bytes) -> bool:
+    """Will the API keep its answer, for a later request to name as `previous_response_id`? OpenAI's Responses do."""
+    return path.partition("?")[0].endswith("/responses") and not _NOT_STORED.search(body)
 
 
 def quits_on_429(agent: Agent, header: Header) -> bool:

@@ -69,7 +69,7 @@ class SignIn:
             with self._book.writing(make=True) as connection:
                 vault = self._book.vault(connection)
                 begun = begin(connection, vault, provider, self._name, uri, time.time())
-            self._state, self._path = begun.state, urlsplit(uri).path
+            self._state, self._path = begun.state, urlsplit(uri).path or "/"
             say(f"To sign in, open:\n\n  {begun.url}\n")
             if asking and not paste:
                 say(_how_to_paste(uri, callback is not None))

@@ -15,6 +15,7 @@ from codemie_core.accounts.turn import (
     base_paths,
     conversation_key,
     is_nobodys_fault,
+    keeps_answers,
     path_below,
     problem_of,
     quits_on_429,
@@ -123,6 +124,22 @@ def test_a_conversation_is_what_the_agent_calls_one(
     agent: Agent, conversation: str | None, stored: bool, key: str
 ) -> None:
     assert conversation_key(agent, conversation, "127.0.0.1", stored) == key
+
+
+@pytest.mark.parametrize(
+    "path, body, kept",
+    [
+        ("/v1/responses", b'{"input": "Hello"}', True),
+        ("/v1/responses?x=1", b'{"previous_response_id": "resp_1"}', True),
+        ("/v1/responses", b'{"store": true}', True),
+        ("/v1/responses", b'{"store" : false}', False),
+        ("/v1/responses", rb'{"input": "say \"store\": false"}', True),
+        ("/v1/chat/completions", b"{}", False),
+        ("/v1/messages", b"{}", False),
+    ],
+)
+def test_answers_that_an_api_keeps_are_told(path: str, body: bytes, kept: bool) -> None:
+    assert keeps_answers(path, body) is kept
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """What `auth login PROVIDER` tells before anybody goes to a browser. The rest: tests/process/test_oauth_login.py."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from codemie_core.accounts.account import Kind
@@ -96,6 +99,22 @@ def test_terms_are_told_where_they_matter(home: StoredHome, server: OAuthServer)
 )
 async def test_of_a_refusal_only_a_plain_word_is_repeated(error: str, shown: str) -> None:
     assert auth_sign_in._plain(error) == shown
+
+
+def test_a_registered_address_may_be_without_a_path(
+    home: StoredHome, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def browse(address: str, environ: Mapping[str, str]) -> bool:
+        ended = await asyncio.to_thread(httpx.get, address, follow_redirects=True, trust_env=False)
+        return ended.status_code == 200
+
+    monkeypatch.setattr(auth_sign_in, "open_browser", browse)
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    server.configure(home.places, redirect_uri=f"http://127.0.0.1:{port}")
+    outcome = call("auth", "login", "lab", "--name", "work", "--timeout", "5")
+    assert outcome.code == 0, outcome.err
+    assert [account.name for account in home.accounts()] == ["work"]
 
 
 def test_nothing_is_taken_before_the_sign_in_has_begun(home: StoredHome) -> None:
