@@ -5,12 +5,14 @@ mitmproxy's reverse mode takes scheme, host and port; the path is ours to put be
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from codemie_core.errors import SettingsError
 
 _PORTS = {"http": 80, "https": 443}
+_VERSION = re.compile(r"/v1(?:alpha|beta)?\d*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ def parse_target(url: str, source: str = "TARGET") -> Target:
     if parts.query or parts.fragment:
         raise SettingsError(f"{source}: leave out everything from the ? or # on")
     return Target(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+
+
+def without_version(path: str) -> str:
+    """Without the `/v1` that SDKs want at the end of a base URL: here the path of each call brings it."""
+    return _VERSION.sub("", path)
 
 
 def with_prefix(path: str, prefix: str) -> str:

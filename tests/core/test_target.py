@@ -3,7 +3,7 @@
 import pytest
 
 from codemie_core.errors import SettingsError
-from codemie_core.target import Target, parse_target, with_prefix
+from codemie_core.target import Target, parse_target, with_prefix, without_version
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,19 @@ def test_what_is_wrong_with_a_target_is_said_without_its_secrets(url: str, says:
 def test_a_prefix_is_put_before_a_path_once(path: str, prefix: str, expected: str) -> None:
     assert with_prefix(path, prefix) == expected
     assert with_prefix(expected, prefix) == expected
+
+
+@pytest.mark.parametrize(
+    "path, kept",
+    [
+        ("", ""),
+        ("/v1", ""),
+        ("/api/v1", "/api"),
+        ("/api/v1beta", "/api"),
+        ("/v1alpha2", ""),
+        ("/v1/x", "/v1/x"),
+        ("/v2", "/v2"),
+    ],
+)
+def test_the_version_that_calls_bring_is_left_out(path: str, kept: str) -> None:
+    assert without_version(path) == kept

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 
 LONGEST = 366 * 86400.0
 """Seconds. A time farther away than this is none."""
@@ -63,7 +62,6 @@ def seconds_of(text: str) -> float | None:
     return total if end and end == len(text) else None
 
 
-@lru_cache(maxsize=1024)  # Upstreams write the same resets and shares for hours.
 def number(text: str) -> float | None:
     """A plain number that is not negative; None for anything else, "nan" and "1e9" too."""
     return float(text) if _NUMBER.fullmatch(text) else None

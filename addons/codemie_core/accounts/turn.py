@@ -24,6 +24,7 @@ from codemie_core.accounts.way_out import way_out
 from codemie_core.agents import ANTHROPIC_SDK, CLAUDE, GOOGLE_GENAI, LITELLM, OPENAI_SDK, UNKNOWN, Agent, Header
 from codemie_core.errors import Problem
 from codemie_core.policy import AttemptPlan, Decision, Failure, Reason, Retry, bounded
+from codemie_core.target import without_version
 
 if TYPE_CHECKING:
     from codemie_core.accounts.stream_end import Tail
@@ -47,8 +48,6 @@ _OF_THE_ADDRESS = frozenset(
     }
 )
 _OF_THE_SERVER = frozenset({502, 503, 504})
-# What an OpenAI client's base URL ends with; accounts are kept without it, since the path of each call brings it.
-_VERSION = re.compile(r"/v1(?:alpha|beta)?\d*\Z")
 _KEYS = frozenset({"key", "access_token"})
 """Google's APIs take a key or a sign-in in the query, too. Beside the account's it would be a second one."""
 
@@ -170,7 +169,7 @@ def path_below(path: str, prefix: str, bases: Sequence[str] = ()) -> str:
     Where there is no prefix the client itself may have asked below the base URL of an account: one of `bases`.
     """
     prefix = prefix or next((base for base in bases if path.startswith(f"{base}/")), "")
-    return path.removeprefix(_VERSION.sub("", prefix))
+    return path.removeprefix(without_version(prefix))
 
 
 def without_keys(path: str) -> str:

@@ -14,14 +14,12 @@ from codemie_core.credential import is_loopback
 from codemie_core.egress import OutboundProxy, parse_proxy
 from codemie_core.errors import SettingsError
 from codemie_core.settings import nearest
-from codemie_core.target import Target, parse_target
+from codemie_core.target import Target, parse_target, without_version
 from codemie_core.urls import is_plain_url, origin_of
 
 LONGEST_PATTERN = 200
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+")
-# SDKs want it in their base URL; here the client's own path brings it.
-_VERSION = re.compile(r"/v1(?:alpha|beta)?\d*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def base_url_of(provider: Provider, text: str, notes: Callable[[str], None]) -> 
             f"--base-url {url}: over http the secret would go through the network in clear; "
             f"write https://{url.partition('://')[2]} (http is for this machine alone)"
         )
-    path = _VERSION.sub("", target.path)
+    path = without_version(target.path)
     if path != target.path:
         notes(f"Its base URL is kept without {target.path.removeprefix(path)}: the client's own path brings it.")
     return origin_of(url if "://" in url else f"https://{url}") + path

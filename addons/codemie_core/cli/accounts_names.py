@@ -19,7 +19,7 @@ def provider_names(incomplete: str) -> list[str]:
 
 
 def sign_in_names(incomplete: str) -> list[str]:
-    """Whom somebody can sign in to."""
+    """Whom somebody can sign in to. A providers.yaml that cannot be read is the commands' to complain about."""
     try:
         import os
 

@@ -20,6 +20,7 @@ from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.settings import load_config_file
 from codemie_core.sources import did_you_mean
+from codemie_core.target import without_version
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+")
@@ -73,9 +74,7 @@ class OAuthProvider(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _without_version(cls, value: str) -> str:
-        if re.search(r"/v\d\w*/?\Z", value):
-            raise ValueError("must not end in the API's version: the path of each call brings it")
-        return value.rstrip("/")
+        return without_version(value.rstrip("/"))
 
     @field_validator("redirect_uri")
     @classmethod

@@ -189,6 +189,7 @@ def _is_marked(addon: object, event_name: str, mark: str) -> bool:
     try:
         return getattr(getattr(addon, event_name), mark, False) is True
     except Exception:
+        # A property that raises: it does so again when called, inside the containment.
         return False
 
 

@@ -149,7 +149,7 @@ class StoreWorker:
         try:
             with self._database.writing() if writing else self._database.reading() as connection:
                 result = work(connection)
-        except BaseException as error:
+        except BaseException as error:  # Whoever waits gets it; this thread must go on.
             future.set_exception(error)
         else:
             future.set_result(result)
@@ -202,7 +202,7 @@ class StoreWorker:
             if found != self._revision:
                 callback(self._revision)
                 self._revision = found
-        except Exception as error:
+        except Exception as error:  # A thread that ended here would save nothing any more.
             self._poll_at = time.monotonic() + RETRY
             self._troubled(error)
         else:

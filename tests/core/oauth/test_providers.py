@@ -119,3 +119,9 @@ def test_a_provider_cannot_be_changed_once_read(places: Places) -> None:
     provider: Any = OAuthProvider(name="lab", provider="openai")
     with pytest.raises(ValueError, match="frozen"):
         provider.token_url = "https://evil.test"
+
+
+@pytest.mark.parametrize("written", ["https://api.lab.test/x", "https://api.lab.test/x/", "https://api.lab.test/x/v1/"])
+def test_a_base_url_has_the_one_form_that_accounts_have(places: Places, written: str) -> None:
+    write(places, f"lab: {{provider: anthropic-compatible, base_url: '{written}'}}\n")
+    assert load_providers(places, {})["lab"].api == "https://api.lab.test/x"
