@@ -8,9 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -21,6 +19,7 @@ from sqlalchemy import func, select
 from codemie_core.accounts.account import Kind
 from codemie_core.oauth.tokens import Tokens
 from codemie_core.store import tables
+from support.auth_process import ended, waiting
 from support.cli import COMMAND, Outcome, environ, run
 from support.oauth_server import OAuthServer
 from support.stored import StoredHome, new_account
@@ -49,34 +48,6 @@ def home(server: OAuthServer, codemie_home: Path) -> StoredHome:
     stored = StoredHome(codemie_home)
     server.configure(stored.places)
     return stored
-
-
-@contextmanager
-def waiting(*arguments: str, stdin: int = subprocess.DEVNULL) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`codemie-proxy auth login lab ARGUMENTS` without a terminal, and the address it waits at."""
-    command = [*COMMAND, "auth", "login", "lab", *arguments]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environ(), stdin=stdin, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            assert process.stderr is not None
-            yield process, address_in(process.stderr)
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def address_in(shown: IO[str]) -> str:
-    timer = threading.Timer(20, shown.close)
-    timer.start()
-    try:
-        return next(line.strip() for line in shown if line.startswith("  http"))
-    finally:
-        timer.cancel()
-
-
-def ended(process: subprocess.Popen[str], typed: str | None = None) -> Outcome:
-    out, err = process.communicate(typed, timeout=20)
-    return Outcome(process.returncode, out, err)
 
 
 def agree(address: str) -> str:
@@ -149,7 +120,7 @@ def test_the_browser_signs_in(home: StoredHome, server: OAuthServer, tmp_path: P
 
 def test_the_address_is_enough_and_json_is_alone_on_standard_output(home: StoredHome, server: OAuthServer) -> None:
     server.open.clear()
-    with waiting("--name", "mine", "--no-browser", "--json") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser", "--json") as (process, address):
         page: list[httpx.Response] = []
         browser = threading.Thread(target=lambda: page.append(come_back(agree(address))))
         browser.start()
@@ -170,7 +141,7 @@ def test_the_address_is_enough_and_json_is_alone_on_standard_output(home: Stored
 
 def test_a_token_endpoint_that_takes_json_gets_json_with_the_state(home: StoredHome, server: OAuthServer) -> None:
     server.configure(home.places, token_request="json")
-    with waiting("--name", "mine", "--no-browser") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser") as (process, address):
         assert come_back(agree(address)).status_code == 200
         assert ended(process).code == 0
     asked = next(one for one in server.asked if one.path == "/token")
@@ -229,7 +200,7 @@ def hide(terminal: Terminal) -> None:
 @pytest.mark.parametrize("redirect_uri", [PAGE, ""])
 def test_one_may_pipe_it_in(redirect_uri: str, home: StoredHome, server: OAuthServer) -> None:
     server.configure(home.places, redirect_uri=redirect_uri)
-    with waiting("--name", "mine", "--paste", stdin=subprocess.PIPE) as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--paste", stdin=subprocess.PIPE) as (process, address):
         outcome = ended(process, agree(address))
     assert outcome.code == 0, outcome.err
     nothing_secret(server, outcome.out, outcome.err)
@@ -238,7 +209,7 @@ def test_one_may_pipe_it_in(redirect_uri: str, home: StoredHome, server: OAuthSe
 
 def test_an_answer_with_another_state_is_refused_and_nothing_is_stored(home: StoredHome, server: OAuthServer) -> None:
     server.state = "planted-state-of-somebody-else"
-    with waiting("--name", "mine", "--no-browser", "--timeout", "3") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser", "--timeout", "3") as (process, address):
         refused = come_back(agree(address))
         assert refused.status_code == 400
         assert "belongs to another sign-in" in refused.text
@@ -253,7 +224,7 @@ def test_an_answer_with_another_state_is_refused_and_nothing_is_stored(home: Sto
 
 def test_a_piped_answer_with_another_state_ends_it(home: StoredHome, server: OAuthServer) -> None:
     server.state = "planted-state-of-somebody-else"
-    with waiting("--name", "mine", "--paste", stdin=subprocess.PIPE) as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--paste", stdin=subprocess.PIPE) as (process, address):
         outcome = ended(process, agree(address))
     assert outcome.code == 1
     assert "belongs to another sign-in" in outcome.err
@@ -265,7 +236,7 @@ def test_a_piped_answer_with_another_state_ends_it(home: StoredHome, server: OAu
 def test_after_a_wrong_answer_the_right_one_still_counts_and_no_second_one(
     home: StoredHome, server: OAuthServer
 ) -> None:
-    with waiting("--name", "mine", "--no-browser") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser") as (process, address):
         right = agree(address)
         wrong = re.sub(r"state=\w+", "state=planted", right)
         assert come_back(wrong).status_code == 400
@@ -279,7 +250,7 @@ def test_after_a_wrong_answer_the_right_one_still_counts_and_no_second_one(
 
 def test_who_says_no_is_not_signed_in(home: StoredHome, server: OAuthServer) -> None:
     server.denies = True
-    with waiting("--name", "mine", "--no-browser") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser") as (process, address):
         page = come_back(agree(address))
         outcome = ended(process)
     assert (outcome.code, page.status_code) == (1, 400)
@@ -293,7 +264,7 @@ def test_a_code_that_cannot_be_exchanged_stores_nothing_and_the_sign_in_is_used_
     status: int, home: StoredHome, server: OAuthServer
 ) -> None:
     server.failing.append((status, {"error": "invalid_grant", "error_description": "planted-words"}, {}))
-    with waiting("--name", "mine", "--no-browser") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser") as (process, address):
         page = come_back(agree(address))
         outcome = ended(process)
     assert (outcome.code, page.status_code) == (1, 400)
@@ -323,7 +294,7 @@ def test_whoever_gives_up_gets_the_terminal_back(
 
 def test_a_device_is_waited_for_through_pending_and_slow_down(home: StoredHome, server: OAuthServer) -> None:
     server.authority.slow_down = 1
-    with waiting("--name", "mine", "--device") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--device") as (process, address):
         assert address.startswith(f"{server.url}/activate")
         [device] = server.authority.devices.values()
         assert process.stderr is not None
@@ -344,7 +315,7 @@ def test_a_device_is_waited_for_through_pending_and_slow_down(home: StoredHome, 
 def test_a_device_that_does_not_sign_in_stores_nothing(
     agrees: bool | None, words: str, home: StoredHome, server: OAuthServer
 ) -> None:
-    with waiting("--name", "mine", "--device") as (process, _):
+    with waiting("login", "lab", "--name", "mine", "--device") as (process, _):
         assert server.came.acquire(timeout=20)  # once it was told: pending
         [device] = server.authority.devices.values()
         if agrees is None:
@@ -362,7 +333,7 @@ def test_signing_in_again_keeps_the_account_and_mends_it(home: StoredHome, serve
     former = server.sign_in()
     account = new_account("mine", server.url, "anthropic-compatible", kind=Kind.OAUTH, priority=7, needs_login=True)
     home.add(account, former.dump())
-    with waiting("--name", "mine", "--no-browser") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser") as (process, address):
         come_back(agree(address))
         assert ended(process).code == 0
     [now] = home.accounts()
@@ -395,7 +366,7 @@ def test_what_fails_is_one_line_and_exit_code_one(
 
 
 def test_a_sign_in_lives_and_ends(home: StoredHome, server: OAuthServer) -> None:
-    with waiting("--name", "mine", "--no-browser") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser") as (process, address):
         come_back(agree(address))
         signed_in = ended(process)
     status = auth("status", "lab")

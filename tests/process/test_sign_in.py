@@ -7,9 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx
 import psutil
@@ -18,6 +17,7 @@ import pytest
 from codemie_core.demo.script import Step
 from codemie_core.places import Places
 from codemie_core.sso.store import CredentialStore
+from support.auth_process import ended, waiting
 from support.cli import COMMAND, Outcome, environ, run
 from support.codemie_backend import ACCESS, EMAIL, SECOND, CodemieBackend, make_jwt
 from support.terminal import Terminal
@@ -49,34 +49,6 @@ def profile(backend: CodemieBackend, codemie_home: Path) -> Path:
     path = codemie_home / "codemie-cli.config.json"
     path.write_text(json.dumps({"provider": "ai-run-sso", "codeMieUrl": backend.url}))
     return path
-
-
-@contextmanager
-def waiting(*arguments: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`codemie-proxy auth ARGUMENTS` without a terminal, and the address it waits at."""
-    quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
-    command = [*COMMAND, "auth", *arguments]
-    with subprocess.Popen(command, env=environ(**env), stdin=quiet, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            assert process.stderr is not None
-            yield process, address_in(process.stderr)
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def address_in(shown: IO[str]) -> str:
-    timer = threading.Timer(20, shown.close)
-    timer.start()
-    try:
-        return next(line.strip() for line in shown if "/v1/auth/login/" in line)
-    finally:
-        timer.cancel()
-
-
-def ended(process: subprocess.Popen[str]) -> Outcome:
-    out, err = process.communicate(timeout=20)
-    return Outcome(process.returncode, out, err)
 
 
 def browse(address: str) -> None:
