@@ -18,7 +18,7 @@ TESTS = ROOT / "tests"
 
 # What faces mitmproxy; every other module of codemie_core is pure. cli/ starts it, demo/failing/ is an addon.
 FACING_MITMPROXY = {
-    *("addon.py", "containment.py", "core_addon.py", "exchange.py", "options.py", "refusal.py"),
+    *("addon.py", "containment.py", "core_addon.py", "exchange.py", "options.py", "recorded.py", "refusal.py"),
     *("accounts/commands.py", "accounts/failover.py", "accounts/outfit.py", "cli", "demo/failing", "seams"),
 }
 # Where somebody looks at a terminal.

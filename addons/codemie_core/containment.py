@@ -40,7 +40,7 @@ HOOKS = frozenset(
         "udp_start", "udp_message", "udp_end", "udp_error",
         "dns_request", "dns_response", "dns_error",
         "socks5_auth",
-        "upstream_response", "upstream_failed", "exchange_done",
+        "upstream_response", "upstream_failed", "exchange_done", "usage_recorded",
     }
 )  # fmt: skip
 """Every name that mitmproxy 12 or the bundle calls on an addon; a test compares it with mitmproxy's own list."""

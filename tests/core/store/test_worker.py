@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from mitmproxy.utils import asyncio_utils
 from sqlalchemy import Connection
 
 from codemie_core.places import Places
@@ -77,7 +78,7 @@ async def test_a_call_is_done_although_its_caller_has_left(worker: StoreWorker, 
         assert go.wait(10)
         put_setting(connection, "a", 1)
 
-    caller = asyncio.create_task(worker.call(slow))
+    caller = asyncio_utils.create_task(worker.call(slow), name="caller", keep_ref=True)
     assert await asyncio.to_thread(begun.wait, 10)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
