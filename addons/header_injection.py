@@ -23,6 +23,7 @@ from codemie_core.core_addon import core_of
 from codemie_core.exchange import Exchange, exchange_of
 from codemie_core.options import FromEnv, FromProfile
 from codemie_core.scope import CODEMIE_HOSTS, address_of, host_matches, validate_hosts
+from codemie_core.usage.record import NO_LABELS, Labels
 from codemie_core.workspace import Workspace, find_workspace
 
 LONGEST_VALUE = 256
@@ -75,6 +76,8 @@ class HeaderInjection(Addon, priority=20):
         self._find = find
         self._workspace = Workspace("", None)
         self._constant: Fields = ()
+        self._labels = NO_LABELS
+        self._folder = ""
         self._hosts: tuple[str, ...] = ()
 
     def settled(self) -> None:
@@ -91,16 +94,23 @@ class HeaderInjection(Addon, priority=20):
             "X-CodeMie-Branch": own.branch or self._workspace.branch or "",
             "X-CodeMie-Project": own.project,
         }
+        found = (values["X-CodeMie-Repository"], values["X-CodeMie-Branch"])
+        self._labels = Labels(own.project, *found, working_directory=self._folder)
         self._constant = fields(values)
 
     async def start(self) -> None:
         """Ask git once, in a thread. Until it has answered the two headers are left out; nothing waits for them."""
-        self._workspace = await asyncio.to_thread(self._find, Path.cwd(), os.environ)
+        folder = Path.cwd()
+        self._workspace = await asyncio.to_thread(self._find, folder, os.environ)
+        self._folder = str(folder)
         self.settled()
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Drop what the client claims to be."""
-        if exchange_of(flow).scoped:
+        """Drop what the client claims to be, and say what we know of it."""
+        exchange = exchange_of(flow)
+        if exchange.scoped:
+            exchange.labels = self._labels
+            exchange.client_type = self.settings.client_type or exchange.agent.client_type
             flow.request.headers.fields = tuple(
                 field for field in flow.request.headers.fields if not is_reserved(field[0])
             )
@@ -122,13 +132,12 @@ class HeaderInjection(Addon, priority=20):
         request.headers.fields = (*(f for f in request.headers.fields if f[0].lower() not in names), *ours)
 
     def _own(self, exchange: Exchange) -> Fields:
-        client = self.settings.client_type or exchange.agent.client_type
         return fields(
             {
                 "X-CodeMie-Request-ID": exchange.request_id,
                 "X-CodeMie-Session-ID": exchange.session_id,
-                "X-CodeMie-Client": client,
-                "x-litellm-session-id": exchange.session_id if client in LITELLM_CLIENTS else "",
+                "X-CodeMie-Client": exchange.client_type,
+                "x-litellm-session-id": exchange.session_id if exchange.client_type in LITELLM_CLIENTS else "",
             }
         )
 

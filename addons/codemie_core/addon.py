@@ -120,6 +120,9 @@ class Addon:
         """Begin to work: called when the proxy runs and when the addon is switched on. May be async."""
         return None
 
+    async def drain(self) -> None:
+        """The proxy ends: pass on what is in hand to the addons behind this one, before any of them stops."""
+
     def stop(self) -> Coroutine[Any, Any, None] | None:
         """End what `start` began. May be async; bounded in time by the core addon."""
         return None
@@ -151,12 +154,20 @@ class Addon:
         """Stop, waiting for it up to `within` seconds: for the end of the proxy."""
         if self.status.started:
             self.status.started = False
-            try:
-                pending = self.stop()
-                if inspect.isawaitable(pending):
-                    await asyncio.wait_for(pending, within)
-            except Exception as error:
-                note(self, "stop", error)
+            await self._bounded("stop", self.stop, within)
+
+    async def hand_over(self, within: float) -> None:
+        """Drain, waiting for it up to `within` seconds."""
+        if self.status.started:
+            await self._bounded("drain", self.drain, within)
+
+    async def _bounded(self, what: str, work: Callable[[], Coroutine[Any, Any, None] | None], within: float) -> None:
+        try:
+            pending = work()
+            if inspect.isawaitable(pending):
+                await asyncio.wait_for(pending, within)
+        except Exception as error:
+            note(self, what, error)
 
     def _run(self, what: str, work: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
         try:

@@ -277,6 +277,8 @@ class CoreAddon:
         """Close what is open, then stop the addons in reverse order; mitmproxy fires this before open flows end."""
         for exchange in BOOK.still_open():
             await self._close(exchange, Terminal.PROXY_STOPPED)
+        for addon in self.addons_in_order:
+            await addon.hand_over(within=STOP_BOUND)
         for addon in reversed(self.addons_in_order):
             await addon.finish(within=STOP_BOUND)
         remove_entry(self.places, RUN_ID)

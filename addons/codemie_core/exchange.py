@@ -32,6 +32,7 @@ from codemie_core.decoding import decode_bounded
 from codemie_core.errors import Api, api_of
 from codemie_core.policy import Answer, AttemptPlan, Decision, Failure
 from codemie_core.tap import Observer
+from codemie_core.usage.record import NO_LABELS, Labels
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,9 @@ class Exchange:
     """The name of the account of the pool that serves it."""
     account_why: str = ""
     """Why that one, in a short phrase for people."""
+    labels: Labels = NO_LABELS
+    client_type: str = ""
+    """CodeMie's name for the client, as it is told to CodeMie."""
     conversation_id: str | None = None
     fixed_session_id: str = ""
     run_id: str = RUN_ID
@@ -212,6 +216,12 @@ class Exchange:
                 self._request_json = await asyncio.to_thread(parse_json, raw, encoding)
             self._request_parsed = True
         return self._request_json
+
+    def request_parsed(self, raw: bytes, content_encoding: str) -> object | None:
+        """The same for a thread, once the exchange has ended. Nothing is kept: a view may keep the exchange for long."""
+        body = self._request_json if self._request_parsed else parse_json(raw, content_encoding)
+        self._request_json, self._request_parsed = None, False
+        return body
 
     async def identify(self, flow: http.HTTPFlow) -> None:
         """Settle the conversation id, from the body where the headers do not say it. Call it from `request`."""

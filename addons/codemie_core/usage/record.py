@@ -56,6 +56,9 @@ class Labels:
     working_directory: str = ""
 
 
+NO_LABELS = Labels()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One model turn. Times of the day are milliseconds since the epoch, durations milliseconds."""
@@ -113,7 +116,7 @@ class Record:
     @property
     def ok(self) -> bool:
         """Did the client get a whole, good answer?"""
-        return self.terminal == "complete" and self.status is not None and self.status < 400
+        return self.terminal == "complete" and not self.error and self.status is not None and self.status < 400
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -1,0 +1,77 @@
+"""Everything that is kept in mind to make a record of a turn: open tool calls, prices, working folders.
+
+Used by one thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from codemie_core.pricing import provider_of
+from codemie_core.usage.asked import Asked
+from codemie_core.usage.asking import asked_of
+from codemie_core.usage.cost import Cost
+from codemie_core.usage.files import file_operations
+from codemie_core.usage.folders import Folders
+from codemie_core.usage.record import Labels, Record, ToolUse
+from codemie_core.usage.recording import record_of, served_by
+from codemie_core.usage.toolbook import ToolBook
+from codemie_core.usage.turn import Turn
+from codemie_core.usage.usage import Usage
+
+
+class Prices(Protocol):
+    """What a turn costs."""
+
+    def price(self, provider: str, model: str, usage: Usage, at: datetime) -> Cost:
+        """Its cost at that time."""
+
+
+class Books:
+    """One per process: a conversation may go on over many exchanges."""
+
+    def __init__(self, prices: Prices, folders: Callable[[], Folders] = Folders) -> None:
+        self._prices = prices
+        self._tools = ToolBook()
+        self._folders = folders()
+
+    def record(self, turn: Turn) -> Record:
+        """The record of this turn; the ones before it in its conversation must have been recorded."""
+        exchange = turn.exchange
+        answer = turn.meter.finish()
+        body = exchange.request_parsed(turn.request, turn.encoding)
+        asked = asked_of(turn.api, exchange.path, body) or Asked()
+        # Ids of calls are unique among conversations: agents that name none share one page.
+        conversation = f"{exchange.agent.name}:{exchange.conversation_id or ''}"
+        done = self._tools.paired(conversation, asked.results)
+        tools = tuple(ToolUse(call, file_operations(exchange.agent.name, call)) for call in answer.tools)
+        self._tools.called(conversation, turn.id, tools)
+        prompts = asked.prompts if asked.prompts and self._tools.new_prompt(conversation, asked.prompt_mark) else 0
+        provider = provider_of(served_by(exchange), turn.api, answer.model or asked.model)
+        at = datetime.fromtimestamp(exchange.started_at + turn.began_ms / 1000, UTC)
+        return record_of(
+            turn,
+            answer,
+            asked,
+            provider=provider,
+            cost=self._prices.price(provider, answer.model or asked.model, answer.usage, at),
+            labels=self._labels(exchange.labels, asked),
+            tools=tools,
+            done=done,
+            prompts=prompts,
+        )
+
+    def _labels(self, labels: Labels, asked: Asked) -> Labels:
+        """The folder that the agent says it works in counts more than the one the proxy was started in."""
+        if not asked.folder or asked.folder == labels.working_directory:
+            return replace(labels, branch=asked.branch) if asked.branch else labels
+        found = self._folders.of(asked.folder)
+        return replace(
+            labels,
+            repository=found.repository,
+            branch=asked.branch or found.branch or "",
+            working_directory=asked.folder,
+        )

@@ -1,0 +1,102 @@
+"""Looks into ended turns in a thread of its own, so that no client ever waits for the counting.
+
+Turns are taken in the order in which they ended. What a turn holds on to (its request, its answer) is let go with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from codemie_core.usage.record import Record
+from codemie_core.usage.turn import Turn
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 0.05
+"""Seconds in which turns gather: one wake-up for all of them."""
+MOST_HELD = 256 * 1024 * 1024
+"""Bytes of requests in the queue; beyond it turns are counted without what their request would tell."""
+
+type Keep = Callable[[Turn], Record]
+type Deliver = Callable[[Record], None]
+
+
+class Clerk:
+    """`put` turns between `start` and `stop`. `keep` makes a record, `deliver` gets it: both in the thread."""
+
+    def __init__(self, keep: Keep, deliver: Deliver) -> None:
+        self.done = self.failed = self.unread = 0
+        """Turns recorded; lost to an error of ours; recorded without their request."""
+        self._keep, self._deliver = keep, deliver
+        self._queue: deque[Turn] = deque()
+        self._came = self._went = 0
+        self._idle = False
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metering", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def put(self, turn: Turn) -> None:
+        """Take this turn. Never waits, never raises."""
+        held = len(turn.request)
+        if self._came - self._went + held > MOST_HELD:
+            turn = turn.without_request()
+            self.unread += 1
+        # Two counters, each with one owner: adding and subtracting in two threads would lose counts.
+        self._came += len(turn.request)
+        self._queue.append(turn)
+        if self._idle:
+            self._idle = False
+            self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Turns not yet recorded."""
+        return len(self._queue)
+
+    def drain(self, within: float) -> bool:
+        """Wait until all turns are recorded; False when `within` seconds were too short. Blocks."""
+        deadline = time.monotonic() + within
+        self._wake.set()
+        while self._queue and self._thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self._queue
+
+    def stop(self, within: float) -> bool:
+        """Record what is there and end; False when `within` seconds were too short. Blocks."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(within)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._idle = True
+            if not self._queue:
+                self._wake.wait()
+            self._idle = False
+            self._wake.clear()
+            self._closing.wait(PAUSE)
+            self._work()
+        self._work()
+
+    def _work(self) -> None:
+        while self._queue:
+            turn = self._queue[0]
+            try:
+                self._deliver(self._keep(turn))
+                self.done += 1
+            except Exception as error:
+                self.failed += 1
+                if self.failed == 1:
+                    logger.error("A turn was not counted: %s. Further ones only count as failed.", type(error).__name__)
+            self._went += len(turn.request)
+            # Only now: whoever drains must find it in the queue until it is delivered.
+            self._queue.popleft()

@@ -1,0 +1,152 @@
+"""Counts what every model turn used: tokens, cost, tools, files. Nothing of what was said is kept.
+
+Stands behind whoever changes the request and watches only. Fails open: a turn that cannot be counted is missing in the
+numbers and harms nobody. The answer is read as it passes; everything else is done in a thread after the turn has ended:
+the record of the turn is made there, put into the history, and told to telemetry and to the metrics of CodeMie.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mitmproxy import ctx, http
+from mitmproxy.utils import asyncio_utils
+
+from codemie_core.addon import Addon, AddonSettings
+from codemie_core.core_addon import core_of
+from codemie_core.exchange import Exchange, Terminal, exchange_of
+from codemie_core.pricing import PriceBook
+from codemie_core.recorded import UsageRecordedHook
+from codemie_core.usage.apis import model_api
+from codemie_core.usage.books import Books
+from codemie_core.usage.clerk import Clerk
+from codemie_core.usage.record import Record
+from codemie_core.usage.socket_turns import Ended, SocketTurns
+from codemie_core.usage.stream import StreamMeter
+from codemie_core.usage.turn import Read, Turn
+
+BOUND = 4.0
+"""Seconds that the end of the proxy waits for what is not counted yet."""
+UNADMITTED = frozenset({401, 403, 407})
+
+
+class UsageMetering(Addon, priority=60):
+    """What is under way is here until its exchange ends; what has ended is the clerk's."""
+
+    class Settings(AddonSettings):
+        """The settings."""
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        self._turns: dict[str, Turn] = {}
+        self._sockets: dict[str, SocketTurns] = {}
+        self._clerk: Clerk | None = None
+        self._untold: deque[Record] = deque()
+        self._telling: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to count."""
+        loop = asyncio.get_running_loop()
+        books = Books(PriceBook(core_of(self).places))
+        self._clerk = Clerk(books.record, lambda record: loop.call_soon_threadsafe(self._tell, record))
+        self._clerk.start()
+
+    async def drain(self) -> None:
+        """Count what has ended, and let those who listen hear of it."""
+        if self._clerk is not None:
+            await asyncio.to_thread(self._clerk.drain, BOUND)
+        while self._telling is not None and not self._telling.done():
+            await self._telling
+
+    async def stop(self) -> None:
+        """End the thread."""
+        clerk, self._clerk = self._clerk, None
+        if clerk is not None:
+            await asyncio.to_thread(clerk.stop, BOUND)
+
+    def health(self) -> Mapping[str, object]:
+        """Turns since the start."""
+        clerk = self._clerk
+        return {} if clerk is None else {"turns": clerk.done, "uncounted": clerk.failed, "waiting": clerk.waiting}
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """It is what it will be when it goes out."""
+        exchange = exchange_of(flow)
+        if self._clerk is None or not exchange.scoped or _not_admitted(exchange):
+            return
+        request = flow.request
+        websocket = request.headers.get("upgrade", "").lower() == "websocket"
+        api = model_api("POST" if websocket else request.method, exchange.path)
+        if not api:
+            return
+        await exchange.identify(flow)
+        if websocket:
+            clock = exchange.elapsed_ms
+            self._sockets[exchange.request_id] = SocketTurns(api, lambda: StreamMeter(api, clock), clock)
+            return
+        encoding = request.headers.get("content-encoding", "")
+        meter = StreamMeter(api, exchange.elapsed_ms)
+        self._turns[exchange.request_id] = Turn(exchange, api, meter, request.raw_content or b"", encoding)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """The head that goes to the client: its body is the answer, unless it is an error or the proxy's own."""
+        exchange, response = exchange_of(flow), flow.response
+        turn = self._turns.get(exchange.request_id)
+        if turn is None or response is None or response.status_code >= 300 or exchange.terminal is not None:
+            return
+        turn.meter.begin(response.headers.get("content-type", ""))
+        exchange.observers.append(turn.meter)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """A turn begins, goes on or ends."""
+        exchange = exchange_of(flow)
+        turns = self._sockets.get(exchange.request_id)
+        if turns is None or flow.websocket is None:
+            return
+        message = flow.websocket.messages[-1]
+        ended = turns.from_client(message.content) if message.from_client else turns.from_server(message.content)
+        if ended is not None:
+            self._put(_socket_turn(exchange, turns.api, ended))
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """However it ended: what was seen counts."""
+        if (turns := self._sockets.pop(exchange.request_id, None)) and (ended := turns.cut()):
+            self._put(_socket_turn(exchange, turns.api, ended))
+        turn = self._turns.pop(exchange.request_id, None)
+        if turn is not None and exchange.terminal is not Terminal.ANSWERED_LOCALLY:
+            self._put(replace(turn, ended_ms=exchange.elapsed_ms()))
+
+    def _put(self, turn: Turn) -> None:
+        if self._clerk is not None:
+            self._clerk.put(turn)
+
+    def _tell(self, record: Record) -> None:
+        self._untold.append(record)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio_utils.create_task(self._tell_all(), name="tell usage", keep_ref=True)
+
+    async def _tell_all(self) -> None:
+        while self._untold:
+            await ctx.master.addons.trigger_event(UsageRecordedHook(self._untold.popleft()))
+
+
+def _not_admitted(exchange: Exchange) -> bool:
+    """Turned away at the door: it belongs to nobody, and anybody could fill the history with such."""
+    return exchange.terminal is Terminal.REFUSED and exchange.status in UNADMITTED
+
+
+def _socket_turn(exchange: Exchange, api: str, ended: Ended) -> Turn:
+    return Turn(
+        exchange,
+        api,
+        Read(ended.answer),
+        ended.asked,
+        number=ended.number,
+        began_ms=ended.began_ms,
+        ended_ms=exchange.elapsed_ms(),
+    )
+
+
+addons = [UsageMetering()]

@@ -1,0 +1,107 @@
+"""The thread that counts: in order, without making anybody wait, and none is lost on the way out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from codemie_core.usage import clerk as clerk_module
+from codemie_core.usage.clerk import Clerk
+from codemie_core.usage.record import Record
+from codemie_core.usage.turn import Turn
+from support.turns import record_like, turn_like
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[[Clerk], Clerk]]:
+    """Starts clerks and ends them."""
+    clerks: list[Clerk] = []
+
+    def begin(clerk: Clerk) -> Clerk:
+        clerks.append(clerk)
+        clerk.start()
+        return clerk
+
+    yield begin
+    assert all(clerk.stop(5) for clerk in clerks)
+
+
+def test_turns_are_recorded_in_the_order_in_which_they_ended(made: Callable[[Clerk], Clerk]) -> None:
+    told: list[str] = []
+    clerk = made(Clerk(lambda turn: record_like(id=turn.id), lambda record: told.append(record.id)))
+    for number in range(200):
+        clerk.put(turn_like(number=number + 1))
+    assert clerk.drain(5)
+    assert [int(each.rpartition(".")[2]) for each in told] == list(range(1, 201))
+    assert (clerk.done, clerk.waiting) == (200, 0)
+
+
+def test_nobody_waits_for_the_counting_and_draining_does(made: Callable[[Clerk], Clerk]) -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def keep(turn: Turn) -> Record:
+        begun.set()
+        assert go.wait(10)
+        return record_like(id=turn.id)
+
+    clerk = made(Clerk(keep, lambda _: None))
+    clerk.put(turn_like())
+    assert begun.wait(5)
+    assert clerk.waiting == 1
+    assert not clerk.drain(0.05)
+    go.set()
+    assert clerk.drain(5)
+
+
+def test_a_turn_that_cannot_be_counted_costs_only_itself(
+    made: Callable[[Clerk], Clerk], caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def keep(turn: Turn) -> Record:
+        if turn.number in (1, 2):
+            raise ZeroDivisionError("secret words")
+        return record_like(id=turn.id)
+
+    clerk = made(Clerk(keep, lambda record: told.append(record.id)))
+    for number in (1, 2, 3):
+        clerk.put(turn_like(number=number))
+    assert clerk.drain(5)
+    assert (clerk.done, clerk.failed, len(told)) == (1, 2, 1)
+    assert len(caplog.records) == 1
+    assert "ZeroDivisionError" in caplog.text
+    assert "secret words" not in caplog.text
+
+
+def test_what_is_put_before_the_end_is_recorded_at_the_end() -> None:
+    told: list[str] = []
+    clerk = Clerk(lambda turn: record_like(id=turn.id), lambda record: told.append(record.id))
+    for number in range(50):
+        clerk.put(turn_like(number=number + 1))
+    clerk.start()
+    assert clerk.stop(5)
+    assert len(told) == 50
+
+
+def test_beyond_the_bound_turns_are_counted_without_their_request(
+    made: Callable[[Clerk], Clerk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clerk_module, "MOST_HELD", 10)
+    go, seen = threading.Event(), list[int]()
+
+    def keep(turn: Turn) -> Record:
+        assert go.wait(10)
+        seen.append(len(turn.request))
+        return record_like(id=turn.id)
+
+    clerk = made(Clerk(keep, lambda _: None))
+    for _ in range(3):
+        clerk.put(turn_like(request=b"12345678"))
+    go.set()
+    assert clerk.drain(5)
+    clerk.put(turn_like(request=b"12345678"))
+    assert clerk.drain(5)
+    assert seen == [8, 0, 0, 8]
+    assert (clerk.unread, clerk.done) == (2, 4)
