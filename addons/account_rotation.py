@@ -151,12 +151,13 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
     def health(self) -> Mapping[str, object]:
         """How many accounts there are, and how many could serve."""
         states = [self.pool.status(account.id).state for account in self.pool.accounts]
+        worker = self.keeper.worker
         out = ("paused", "sign in again", "limited", "guessed")
         return {
             "accounts": len(states),
             "usable": sum(state not in out for state in states),
             "strategy": self.pool.strategy,
-            "database": self.keeper.trouble or "well",
+            "database": self.keeper.trouble or (worker.trouble if worker is not None else "") or "well",
         }
 
     async def request(self, flow: http.HTTPFlow) -> None:

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 
 from codemie_core.addon import Addon, AddonSettings
 from codemie_core.core_addon import core_of
-from codemie_core.credential import Credential
+from codemie_core.credential import CLIENT_CREDENTIALS, Credential
 from codemie_core.errors import Problem, SettingsError
 from codemie_core.exchange import Attempt, Exchange, exchange_of
 from codemie_core.options import FromProfile
@@ -40,7 +40,7 @@ from codemie_core.web import client_for
 
 logger = logging.getLogger(__name__)
 
-AGENT_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "user-id"})
+AGENT_CREDENTIALS = CLIENT_CREDENTIALS | {"user-id"}
 """Whatever of these an agent sends is a dummy that its settings made it have."""
 AT_WORK = ("request", "upstream_response", "upstream_failed", "responseheaders")
 CA_FILE_OPTION = "codemie_upstream_attempts_ca_file"

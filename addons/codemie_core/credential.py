@@ -23,6 +23,23 @@ _DECODING_ROUNDS = 4
 _NO_PART_OF_A_PATH = re.compile(r"[^!-~]")
 _READ_DIFFERENTLY = re.compile(r"[%;\\]|//|/\.")
 
+CLIENT_CREDENTIALS = frozenset(
+    {
+        "authorization",
+        "x-api-key",
+        "x-goog-api-key",
+        "api-key",
+        "cookie",
+        # those of gateways: an agent set up for one may send it beside the provider's own
+        "x-litellm-api-key",
+        "x-portkey-api-key",
+        "helicone-auth",
+        "cf-aig-authorization",
+        "ocp-apim-subscription-key",
+    }
+)
+"""How a client gets in, by whatever door: none of it goes along with a credential of ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:

@@ -248,3 +248,7 @@ async def test_health_counts_the_accounts_that_can_serve(pool: StoredHome) -> No
         await served(room, flow)
         await answered(room, flow, 429, **LIMIT)
         assert addon_of(room).health() == {"accounts": 2, "usable": 1, "strategy": "session", "database": "well"}
+        worker = addon_of(room).keeper.worker
+        assert worker is not None
+        worker.trouble = "the disk is full"
+        assert addon_of(room).health()["database"] == "the disk is full"

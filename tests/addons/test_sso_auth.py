@@ -82,7 +82,7 @@ async def test_a_request_to_the_gateway_gets_the_session_beside_the_flow(codemie
         assert await signed(room, flow) == ["planted=one"]
     [credential] = exchange_of(flow).credentials
     assert credential.drops == AGENT_CREDENTIALS
-    assert {"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "user-id"} == AGENT_CREDENTIALS
+    assert {"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "user-id"} < AGENT_CREDENTIALS
     assert flow.request.headers.fields == before
     assert flow.response is None
 

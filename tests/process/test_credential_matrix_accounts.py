@@ -42,6 +42,7 @@ OWN = [
     ("x-goog-api-key", "planted-own-3"),
     ("api-key", "planted-own-4"),
     ("cookie", "sid=planted-own-5"),
+    ("x-litellm-api-key", "planted-own-6"),
 ]
 CARRIED = {
     "anthropic": ("x-api-key", "{}"),

@@ -9,18 +9,13 @@ from pydantic import SecretStr
 
 from codemie_core.accounts.account import Account, Kind
 from codemie_core.agents import Header
-from codemie_core.credential import Credential
+from codemie_core.credential import CLIENT_CREDENTIALS, Credential
 
 OWNER = "account_rotation"
 """Who puts these credentials on an exchange."""
 
-AGENT_CREDENTIALS = frozenset(
+AGENT_CREDENTIALS = CLIENT_CREDENTIALS | frozenset(
     {
-        "authorization",
-        "x-api-key",
-        "x-goog-api-key",
-        "api-key",
-        "cookie",
         "openai-organization",
         "openai-project",
         "x-goog-user-project",
