@@ -278,6 +278,45 @@ async def test_an_addon_that_takes_too_long_to_stop_is_left_behind() -> None:
     assert "TimeoutError" in (slow.status.error or "")
 
 
+async def test_at_the_end_all_hand_over_in_order_before_the_first_stops() -> None:
+    log: list[str] = []
+
+    class Source(Addon, priority=40, name="source"):
+        async def drain(self) -> None:
+            log.append("source drains")
+
+        async def stop(self) -> None:
+            log.append("source stops")
+
+    class Sink(Addon, priority=50, name="sink"):
+        async def drain(self) -> None:
+            log.append("sink drains")
+            raise RuntimeError("a sink may fail")
+
+        def stop(self) -> None:
+            log.append("sink stops")
+
+    sink = Sink()
+    async with running(Source(), sink) as tctx:
+        await asyncio.sleep(0)
+        core = tctx.master.addons.get("codemie_core")
+        await core.done()
+    assert log == ["source drains", "sink drains", "sink stops", "source stops"]
+    assert sink.status.mishaps == {"drain": 1}
+
+
+async def test_an_addon_that_takes_too_long_to_hand_over_is_not_waited_for() -> None:
+    class Slow(Addon, priority=40, name="slow"):
+        async def drain(self) -> None:
+            await asyncio.Event().wait()
+
+    slow = Slow()
+    with taddons.context(slow):
+        slow.status.started = True
+        await slow.hand_over(within=0.01)
+    assert slow.status.mishaps == {"drain": 1}
+
+
 def test_the_module_names_the_addon() -> None:
     class HeaderInjection(Addon, priority=20):
         pass
