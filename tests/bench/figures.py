@@ -27,6 +27,7 @@ from bench.targets import (
     ROOT,
     SMALL_POOL,
     UNLOGGED,
+    UNMETERED,
     Proxy,
     Target,
     environment,
@@ -136,6 +137,33 @@ FIGURES: dict[str, Figure] = {
             Promise("event delay p99, log on against log off", PLAIN, "p99", against=UNLOGGED),
         ),
         repeat=3,
+    ),
+    "metering-small": Figure(
+        load=("small", "2000", "16"),
+        warm_up=("small", "320", "16"),
+        promises=(
+            Promise("CPU per small request, metered against not", PLAIN, "cpu", 1.15, against=UNMETERED),
+            Promise("CPU per small request", UNMETERED, "cpu", absolute=True, unit="ms", against=UNMETERED),
+        ),
+        repeat=3,
+    ),
+    "metering-sse": Figure(
+        load=("sse", "100", "100", "20"),
+        warm_up=("sse", "10", "20", "20"),
+        promises=(
+            Promise("CPU per SSE event, metered against not", PLAIN, "cpu", 1.10, against=UNMETERED),
+            Promise("event delay p99, metered against not", PLAIN, "p99", against=UNMETERED),
+        ),
+        repeat=3,
+    ),
+    "large-body": Figure(
+        load=("large", "60", "1024"),
+        warm_up=("large", "10", "1024"),
+        promises=(
+            Promise("CPU per request with a body of 1 MB", PLAIN, "cpu", 2.0),
+            Promise("time of a request with a body of 1 MB", PLAIN, "p50"),
+            Promise("CPU per request with a body of 1 MB", PLAIN, "cpu", absolute=True, unit="ms"),
+        ),
     ),
     "pool": Figure(
         load=("talk", "2000", "16", "25"),

@@ -3,6 +3,7 @@
 small REQUESTS CONNECTIONS      keep-alive POSTs of 8 KB
 talk REQUESTS CONNECTIONS TURNS the same of conversations, each of so many turns (0: requests that stand alone)
 moved REQUESTS                  one connection, every second request is refused to the first account
+large REQUESTS KILOBYTES        one connection, with bodies as agents send them late in a conversation
 sse STREAMS EVENTS MILLISECONDS one new connection per stream
 bulk MEGABYTES                  one stream as fast as it goes
 """
@@ -27,10 +28,21 @@ _BODY = json.dumps(
 ).encode()
 
 
-def request(wish: str, stream: bool, session: str = "") -> bytes:
+def long_body(kilobytes: int) -> bytes:
+    """A conversation of that size: words, tools called, what they brought."""
+    body = json.loads(_BODY)
+    piece = 'some line of a file that was read, with a "quote" and a tab\\t in it\n' * 50
+    for number in range(kilobytes * 1024 // len(json.dumps(piece))):
+        tool = {"type": "tool_use", "id": f"toolu_{number}", "name": "Read", "input": {"file_path": f"/a/{number}.py"}}
+        result = {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": piece}
+        body["messages"] += [{"role": "assistant", "content": [tool]}, {"role": "user", "content": [result]}]
+    return json.dumps(body).encode()
+
+
+def request(wish: str, stream: bool, session: str = "", body: bytes = _BODY) -> bytes:
     """A call to the Messages API; with a `session` it is Claude Code's."""
     said = f"x-claude-code-session-id: {session}\r\n" if session else ""
-    body = _BODY if stream else _BODY.replace(b'"stream": true', b'"stream": false')
+    body = body if stream else body.replace(b'"stream": true', b'"stream": false')
     return (
         b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         b"user-agent: bench/1.0\r\nanthropic-version: 2023-06-01\r\n"
@@ -111,6 +123,12 @@ async def small(port: int, requests: int, connections: int) -> dict[str, float]:
     return await together(port, [[message] * (requests // connections)] * connections)
 
 
+async def large(port: int, requests: int, kilobytes: int) -> dict[str, float]:
+    """As `small`."""
+    message = request("small", stream=False, session=conversation(1), body=long_body(kilobytes))
+    return await together(port, [[message] * requests])
+
+
 async def talk(port: int, requests: int, connections: int, turns: int) -> dict[str, float]:
     """As `small`. Conversations are any of those that a large pool knows."""
 
@@ -178,7 +196,7 @@ async def bulk(port: int, megabytes: int) -> dict[str, float]:
 def main() -> None:
     kind, port, *numbers = sys.argv[1:]
     kinds: dict[str, Callable[..., Coroutine[None, None, dict[str, float]]]]
-    kinds = {"small": small, "talk": talk, "moved": moved, "sse": sse, "bulk": bulk}
+    kinds = {"small": small, "large": large, "talk": talk, "moved": moved, "sse": sse, "bulk": bulk}
     print(json.dumps(asyncio.run(kinds[kind](int(port), *map(int, numbers)))))
 
 

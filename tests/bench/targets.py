@@ -52,6 +52,11 @@ BARE = dump("bare streaming mitmdump", BENCH / "bare_stream.py")
 INDEXED = dump("bare + indexed dispatch", BENCH / "indexed_stream.py")
 PLAIN = dump("mitmdump -s codemie.py", BUNDLE)
 UNLOGGED = dump("mitmdump -s codemie.py, no log", BUNDLE, options=("codemie_disabled=request_log",))
+UNMETERED = dump(
+    "mitmdump -s codemie.py, not metered",
+    BUNDLE,
+    options=("codemie_disabled=usage_metering,telemetry,metrics_sync",),
+)
 OBSERVED = dump("mitmdump -s codemie.py, one observer", BUNDLE, BENCH / "one_observer.py")
 SMALL_POOL = dump("mitmdump -s codemie.py, 2 accounts", BUNDLE, furnish=partial(fill, accounts=2, known=0))
 LARGE_POOL = dump(

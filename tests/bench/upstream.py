@@ -8,7 +8,10 @@ from collections.abc import Callable
 from bench.wire import CHUNK, FIRST_KEY, WISH, MessageReader
 
 _TEXT = "A few words of an answer, as long as a delta of a model usually is."
-_SMALL = json.dumps({"id": "msg_bench", "type": "message", "content": [{"text": "x" * 1930}]}).encode()
+_USAGE = {"input_tokens": 12, "cache_read_input_tokens": 4_096, "cache_creation_input_tokens": 512, "output_tokens": 1}
+_MESSAGE = {"id": "msg_bench", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "usage": _USAGE}
+_TEXT_PART = {"type": "text", "text": "x" * 1680}
+_SMALL = json.dumps({**_MESSAGE, "stop_reason": "end_turn", "content": [_TEXT_PART]}).encode()
 _SMALL_RESPONSE = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_SMALL) + _SMALL
 )
@@ -45,6 +48,18 @@ def event(index: int) -> bytes:
     }
     data = b"event: content_block_delta\ndata: " + json.dumps(payload).encode() + b"\n\n"
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _frame(kind: str, **fields: object) -> bytes:
+    data = b"event: %b\ndata: %b\n\n" % (kind.encode(), json.dumps({"type": kind, **fields}).encode())
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_OPENING = _frame("message_start", message={**_MESSAGE, "content": [], "stop_reason": None})
+_CLOSING = _frame("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 400}) + _frame(
+    "message_stop"
+)
+"""What a stream says around its text: who answers, and what it used."""
 
 
 def talk() -> bytes:
@@ -106,9 +121,9 @@ class Upstream(asyncio.Protocol):
 
     def _send_events(self, index: int, count: int, pause: float, began: float) -> None:
         if index:
-            self._transport.write(event(index))
+            self._transport.write(_OPENING + event(index) if index == 1 else event(index))
         if index == count:
-            self._transport.write(_LAST_CHUNK)
+            self._transport.write(_CLOSING + _LAST_CHUNK)
             return
         # Against the begin, not the last event, so that delays do not add up.
         following = index + 1
