@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from weakref import WeakKeyDictionary
 
+import msgspec
 from mitmproxy import hooks, http
 
 from codemie_core.agents import (
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 MAX_PARSED_BODY = 64 * 1024 * 1024
 PARSE_OFF_LOOP = 256 * 1024
-"""Bytes from which a body is decoded and parsed in a thread: json.loads takes about a millisecond there."""
+"""Bytes from which a body is decoded and parsed in a thread: parsing takes a good part of a millisecond."""
 
 RUN_ID = str(uuid.uuid4())
 """This proxy process."""
@@ -218,7 +219,7 @@ class Exchange:
         return self._request_json
 
     def request_parsed(self, raw: bytes, content_encoding: str) -> object | None:
-        """The same for a thread, once the exchange has ended. Nothing is kept: a view may keep the exchange for long."""
+        """The same for a thread, once the exchange has ended. Nothing is kept: a view may keep exchanges long."""
         body = self._request_json if self._request_parsed else parse_json(raw, content_encoding)
         self._request_json, self._request_parsed = None, False
         return body
@@ -243,8 +244,12 @@ def parse_json(raw: bytes, content_encoding: str) -> object | None:
     body = decode_bounded(raw, content_encoding, MAX_PARSED_BODY)
     if body is None:
         return None
+    parsed: object
     try:
-        parsed: object = json.loads(body)
+        try:
+            parsed = msgspec.json.decode(body)  # A third of the time; nothing else runs meanwhile, in whatever thread.
+        except ValueError:
+            parsed = json.loads(body)  # Takes half a surrogate or NaN, as providers do.
     except (ValueError, RecursionError):
         return None
     return parsed
