@@ -75,6 +75,12 @@ class Profile:
     """The file of the working folder that had a part in this; "" when there is none."""
     url_from_project: bool = False
     """Does that file alone decide where the gateway is? Then no secret that is not bound to a host goes there."""
+    metrics_enabled: bool | None = None
+    """Are metrics to be collected?"""
+    sync_enabled: bool | None = None
+    """Does CodeMie's CLI send what it has collected of a session?"""
+    sync_dry_run: bool | None = None
+    sync_interval_ms: int | None = None
 
     @property
     def requires_integration(self) -> bool:
@@ -151,7 +157,34 @@ def _profile(values: Layered, chosen: Chosen) -> Profile:
         jwt_variable=jwt.text("tokenEnvVar") or JWT_VARIABLE,
         jwt_token=SecretStr(token) if token else None,
         project_file=chosen.project_file,
+        metrics_enabled=_flag(values, "metrics", "enabled"),
+        # The older name of today's `session.sync`.
+        sync_enabled=_flag(values, "session", "sync", "enabled", older="metrics"),
+        sync_dry_run=_flag(values, "session", "sync", "dryRun", older="metrics"),
+        sync_interval_ms=_number(values, "session", "sync", "interval", older="metrics"),
     )
+
+
+def _flag(values: Layered, *keys: str, older: str = "") -> bool | None:
+    found = _deep(values, keys, older)
+    return found if isinstance(found, bool) else None
+
+
+def _number(values: Layered, *keys: str, older: str = "") -> int | None:
+    found = _deep(values, keys, older)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
+
+
+def _deep(values: Layered, keys: tuple[str, ...], older: str) -> object:
+    """What the strongest layer says there; a switch of CodeMie's tools that is no switch keeps nobody from starting."""
+    for first in (keys[0], older) if older else keys[:1]:
+        for layer in values.layers:
+            found: object = layer.values
+            for key in (first, *keys[1:]):
+                found = found.get(key) if isinstance(found, Mapping) else None
+            if found is not None:
+                return found
+    return None
 
 
 def _auth_method(text: str, provider: str) -> AuthMethod:

@@ -59,12 +59,23 @@ class Vault:
 
     def seal(self, secret: str, about: str) -> bytes:
         """The secret, readable only together with the same `about`, such as "account:<uuid>"."""
+        return self.seal_bytes(secret.encode(), about)
+
+    def seal_bytes(self, secret: bytes, about: str) -> bytes:
+        """The same of what is no text."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         head = _VERSION + bytes.fromhex(self.key_id)
-        return head + nonce + self._ciphers[self.key_id].encrypt(nonce, secret.encode(), head + about.encode())
+        return head + nonce + self._ciphers[self.key_id].encrypt(nonce, secret, head + about.encode())
 
     def open(self, sealed: bytes, about: str) -> SecretStr:
         """What was sealed. VaultError when this vault has not its key, or it is damaged or about something else."""
+        try:
+            return SecretStr(self.open_bytes(sealed, about).decode())
+        except UnicodeDecodeError:
+            raise VaultError(f"the secret of {about} is damaged or does not belong there: set it anew") from None
+
+    def open_bytes(self, sealed: bytes, about: str) -> bytes:
+        """The same of what is no text."""
         head, key_id = sealed[: 1 + _ID_BYTES], key_of(sealed)
         if not key_id:
             raise VaultError(f"the secret of {about} is damaged: set it anew")
@@ -72,7 +83,7 @@ class Vault:
             raise VaultError(f"a secret was sealed with the key {key_id}, which is not in {self.place or 'the vault'}")
         nonce, rest = sealed[len(head) : len(head) + _NONCE_BYTES], sealed[len(head) + _NONCE_BYTES :]
         try:
-            return SecretStr(self._ciphers[key_id].decrypt(nonce, rest, head + about.encode()).decode())
+            return self._ciphers[key_id].decrypt(nonce, rest, head + about.encode())
         except (InvalidTag, ValueError):
             raise VaultError(f"the secret of {about} is damaged or does not belong there: set it anew") from None
 

@@ -25,13 +25,13 @@ from codemie_core.accounts.words import NO_SECRET
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.store.place import DatabaseTrouble, store_exists
+from codemie_core.store.shared import SharedStore
 from codemie_core.vault import Vault, VaultError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from codemie_core.oauth.refresh import TokenKeeper
-    from codemie_core.store.database import Database
     from codemie_core.store.worker import StoreWorker
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class PoolKeeper:
         self._places, self._environ, self._who = places, environ, f"proxy {run_id[:8]}"
         self.door = VaultDoor(places, environ)
         self._shelf = SecretShelf(environ, self._from_vault)
-        self._database: Database | None = None
+        self._store: SharedStore | None = None
         self._worker: StoreWorker | None = None
         self._versions: Mapping[str, int] = {}
         self._keys: Mapping[str, bytes] = {}
@@ -83,7 +83,7 @@ class PoolKeeper:
     def begin(self, changed: Callable[[], None]) -> None:
         """Keep in step from now on; `changed` is called on the loop after accounts or settings were reloaded."""
         self._changed, self._loop = changed, asyncio.get_running_loop()
-        if self._database is not None:
+        if self._store is not None:
             self._work()
         else:
             self._watching = self._loop.create_task(self._await_database(), name="await accounts")
@@ -101,9 +101,10 @@ class PoolKeeper:
         if (worker := self._worker) is not None:
             while changes := self.pool.drain(everything=True):
                 self._post(worker, changes)
-            await asyncio.to_thread(worker.close)
-        if self._database is not None:
-            self._database.close()
+            worker.on_revision(0, None)
+        store, self._store = self._store, None
+        if store is not None:
+            await asyncio.to_thread(store.release)
 
     @property
     def worker(self) -> StoreWorker | None:
@@ -168,22 +169,22 @@ class PoolKeeper:
             raise SecretTrouble(f"account {account.name}: the vault holds nothing for it")
         return found
 
-    def _opened(self) -> tuple[Database, Loaded]:
+    def _opened(self) -> tuple[SharedStore, Loaded]:
         """Off the loop, once it runs."""
-        database = open_store(self._places, self._environ)
+        store = open_store(self._places, self._environ)
         try:
-            with database.reading() as connection:
+            with store.database.reading() as connection:
                 loaded = load(connection, None, time.time())
                 if loaded.sealed:
                     self.door.vault_for(connection)
                 accounts = self.door.with_proxies(connection, loaded.accounts)
         except BaseException:
-            database.close()
+            store.release()
             raise
-        return database, replace(loaded, accounts=accounts)
+        return store, replace(loaded, accounts=accounts)
 
-    def _take_all(self, database: Database, loaded: Loaded) -> None:
-        self._database = database
+    def _take_all(self, store: SharedStore, loaded: Loaded) -> None:
+        self._store = store
         self.pool.set_accounts(loaded.accounts)
         self.pool.restore(loaded.state)
         self.settings, self._versions, self._keys = loaded.settings, loaded.versions, loaded.keys
@@ -194,16 +195,16 @@ class PoolKeeper:
             if not store_exists(self._places, self._environ):
                 continue
             try:
-                database, loaded = await asyncio.to_thread(self._opened)
+                store, loaded = await asyncio.to_thread(self._opened)
             except Exception as problem:
                 # Whatever it was: there may be accounts, and nobody can read them.
                 self._distrust(str(problem) if isinstance(problem, SettingsError) else type(problem).__name__)
                 continue
             if self._ending.is_set():
-                database.close()
+                await asyncio.to_thread(store.release)
                 return
             self.trouble = ""
-            self._take_all(database, loaded)
+            self._take_all(store, loaded)
             self._work()
             self._changed()
             return
@@ -222,10 +223,8 @@ class PoolKeeper:
             self._changed()
 
     def _work(self) -> None:
-        from codemie_core.store.worker import StoreWorker
-
-        assert self._database is not None
-        self._worker = StoreWorker(self._database)
+        assert self._store is not None
+        self._worker = self._store.worker
         self._worker.on_revision(self._revision, self._reload)
         self._keep_signed_in(self._worker)
 
@@ -245,9 +244,10 @@ class PoolKeeper:
         from codemie_core.store.database import accounts_revision, revision_of
         from codemie_core.store.pool import state_since
 
-        assert self._database is not None
         assert self._loop is not None
-        with self._database.reading() as connection:
+        if (store := self._store) is None:
+            return
+        with store.database.reading() as connection:
             if accounts_revision(connection) == self._accounts_revision:
                 self._loop.call_soon_threadsafe(self._take_state, state_since(connection, seen))
                 return

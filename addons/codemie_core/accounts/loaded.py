@@ -11,6 +11,7 @@ from codemie_core.accounts.account import Account
 from codemie_core.accounts.state import PoolState
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
+from codemie_core.store.shared import SharedStore, take_store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,23 +43,16 @@ class Loaded:
         return bool(self.checks) or bool(self.versions)
 
 
-def open_store(places: Places, environ: Mapping[str, str]) -> Database:
-    """The database, up to date, with a copy of the client keys in it. SettingsError when it cannot be used."""
+def open_store(places: Places, environ: Mapping[str, str]) -> SharedStore:
+    """This process's store, up to date, with a copy of the client keys in it. SettingsError when it cannot be used."""
+    store = take_store(places, environ)
     try:
-        from codemie_core.store.database import open_database
-    except ModuleNotFoundError as missing:
-        fix = "pip install 'codemie-proxy[store]'"
-        raise SettingsError(f"accounts need the library {missing.name}: {fix}") from None
-    database = open_database(places, environ)
-    try:
-        if database.read_only_because:
-            logger.warning("%s", database.read_only_because)
-        else:
-            _copy_client_keys(database, places)
+        if store.database.writable:
+            _copy_client_keys(store.database, places)
     except BaseException:
-        database.close()
+        store.release()
         raise
-    return database
+    return store
 
 
 def load(connection: Connection, since: int | None, now: float) -> Loaded:

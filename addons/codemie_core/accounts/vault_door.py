@@ -7,6 +7,7 @@ remembered from before neither opens a secret nor seals one. All of it is done i
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,14 +33,19 @@ class VaultDoor:
         """The vault as it was opened last; None while nothing was sealed."""
         self._passwords: dict[tuple[str, str], SecretStr] = {}
 
-    def vault_for(self, connection: Connection) -> Vault:
-        """The vault of this database; seal and open within the same transaction. VaultError when it does not open."""
-        from codemie_core.store.secrets import vault_checks
+    def vault_for(self, connection: Connection, make: bool = False) -> Vault:
+        """The vault of this database; seal and open within the same transaction. VaultError when it does not open.
+
+        With `make` the first secret makes one.
+        """
+        from codemie_core.store.secrets import set_vault_checks, vault_checks
 
         checks = vault_checks(connection)
         vault = self.at_hand
         if vault is None or (checks and vault.key_id not in checks):
-            vault = self.at_hand = open_vault(self._places, self._environ, checks, keychain=self._keychain)
+            vault = self.at_hand = open_vault(self._places, self._environ, checks, make, self._keychain)
+        if make and not checks:
+            set_vault_checks(connection, {vault.key_id: vault.check()}, int(time.time() * 1000))
         return vault
 
     def secret_of(self, connection: Connection, account: Account) -> SecretStr | None:

@@ -180,3 +180,163 @@ revision = Table(
     Column("value", BigInteger, nullable=False),
     Column("accounts", BigInteger, nullable=False),
 )
+
+
+def _of_request() -> Column[str]:
+    return Column("request_id", Text, ForeignKey("requests.id", ondelete="CASCADE"), primary_key=True, nullable=False)
+
+
+# One model turn each, as `usage/record.py` has it. Names and texts are "" where there is none; what was counted or
+# measured is NULL where it is unknown. Money is in nano-USD, durations are milliseconds since the turn began.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("conversation_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("client_type", Text, nullable=False),
+    Column("api", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("model_asked", Text, nullable=False),
+    Column("model_served", Text, nullable=False),
+    # the one that served, else the one asked for
+    Column("model", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("client_key", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("repository", Text, nullable=False),
+    Column("branch", Text, nullable=False),
+    Column("status", Integer),
+    Column("terminal", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("streamed", Boolean, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("request_bytes", BigInteger, nullable=False),
+    Column("response_bytes", BigInteger, nullable=False),
+    Column("head_ms", Float),
+    Column("first_byte_ms", Float),
+    Column("first_token_ms", Float),
+    Column("last_token_ms", Float),
+    Column("total_ms", Float, nullable=False),
+    Column("tokens_per_second", Float),
+    Column("input_tokens", BigInteger),
+    Column("cache_read_tokens", BigInteger),
+    Column("cache_write_tokens", BigInteger),
+    Column("cache_write_1h_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    # a JSON object, of calls by the tool's name
+    Column("server_tools", Text),
+    Column("tier", Text, nullable=False),
+    Column("cost_nano_usd", BigInteger),
+    Column("cost_input", BigInteger),
+    Column("cost_cache_read", BigInteger),
+    Column("cost_cache_write", BigInteger),
+    Column("cost_output", BigInteger),
+    Column("cost_tools", BigInteger),
+    Column("price_version", Text, nullable=False),
+    Column("stop_reason", Text, nullable=False),
+    Column("refusal", Boolean, nullable=False),
+    Column("prompts", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("tool_calls", Integer, nullable=False),
+)
+# With the id: lists go on from a row, and old rows are found without touching the table.
+Index("ix_requests_started_ms_id", requests.c.started_ms, requests.c.id)
+Index("ix_requests_model_started_ms", requests.c.model, requests.c.started_ms)
+Index("ix_requests_account_started_ms", requests.c.account, requests.c.started_ms)
+Index("ix_requests_agent_started_ms", requests.c.agent, requests.c.started_ms)
+Index("ix_requests_session_id_started_ms", requests.c.session_id, requests.c.started_ms)
+Index("ix_requests_conversation_id_started_ms", requests.c.conversation_id, requests.c.started_ms)
+Index("ix_requests_project_started_ms", requests.c.project, requests.c.started_ms)
+Index("ix_requests_client_key_started_ms", requests.c.client_key, requests.c.started_ms)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _of_request(),
+    Column("n", Integer, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("status", Integer),
+    Column("reason", Text, nullable=False),
+    Column("head_ms", Float),
+    Column("ended_ms", Float),
+)
+
+# What a tool was called with is not kept.
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    _of_request(),
+    Column("n", Integer, primary_key=True),
+    Column("call_id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    # NULL until a later turn tells how it went
+    Column("ok", Boolean),
+)
+Index("ix_tool_calls_call_id", tool_calls.c.call_id)
+
+file_operations = Table(
+    "file_operations",
+    metadata,
+    _of_request(),
+    # the tool call's n, and which of its files
+    Column("n", Integer, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("lines_added", Integer),
+    Column("lines_removed", Integer),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    _of_request(),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    # before they were packed
+    Column("bytes", BigInteger, nullable=False),
+)
+Index("ix_payloads_at_ms", payloads.c.at_ms)
+
+# What is sent to CodeMie's API, written down before it is sent.
+metrics_batches = Table(
+    "metrics_batches",
+    metadata,
+    # the idempotency key: a uuid5 of what is in it
+    Column("id", Text, primary_key=True),
+    Column("session_id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("branch", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    # journalled, posted, marked, refused
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("posted_ms", BigInteger),
+)
+Index("ix_metrics_batches_state_created_ms", metrics_batches.c.state, metrics_batches.c.created_ms)
+Index("ix_metrics_batches_session_id", metrics_batches.c.session_id)
+
+metrics_records = Table(
+    "metrics_records",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("batch_id", Text, nullable=False),
+    Column("marked_ms", BigInteger),
+)
+Index("ix_metrics_records_batch_id", metrics_records.c.batch_id)

@@ -38,7 +38,14 @@ PATIENCE = 1.0
 LARGEST_BATCH = 1_000
 """Posted works in one transaction: other processes wait for its end."""
 
+CHORE_PAUSE = 3600.0
+"""Seconds before a chore that failed by itself is tried again."""
+CHORE_PATIENCE = 0.01
+"""Seconds that a chore waits for another process that writes: it has time."""
+
 type Work[Result] = Callable[[Connection], Result]
+type Chore = Callable[[Connection], float]
+"""A short step of something that has time. It returns the seconds until its next one."""
 
 
 class StoreWorker:
@@ -48,8 +55,9 @@ class StoreWorker:
         self._database = database
         self._wake = threading.Condition()
         self._calls: deque[tuple[Work[Any], bool, Future[Any]]] = deque()
-        self._posted: deque[Work[object]] = deque()
+        self._posted: deque[tuple[Work[object], Callable[[], None] | None]] = deque()
         self._on_revision: Callable[[int], None] | None = None
+        self._chores: dict[Chore, float] = {}
         self._revision = 0
         self._closing = self._given_up = self._ended = False
         self._poll_at = self._flush_at = 0.0
@@ -57,6 +65,11 @@ class StoreWorker:
         """Why the database cannot be used; "" when it can."""
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
+
+    @property
+    def keeps(self) -> bool:
+        """Is anything stored? Not in a database that may only be read, nor after the end."""
+        return not (self._database.read_only_because or self._ended)
 
     @property
     def waiting(self) -> int:
@@ -76,27 +89,40 @@ class StoreWorker:
             self._wake.notify()
         return await asyncio.shield(asyncio.wrap_future(future))
 
-    def post(self, work: Work[object]) -> None:
-        """Do it soon, together with others. What raises by itself is logged and dropped. It returns its revision.
+    def post(self, work: Work[object], done: Callable[[], None] | None = None) -> None:
+        """Do it soon, together with others, and call `done` in this thread when it is stored for good.
 
-        Nothing is kept for a database that may only be read, nor after the end.
+        What raises by itself is logged, dropped and done. It returns its revision. Nothing is kept for a database that
+        may only be read, nor after the end.
         """
         with self._wake:
-            if self._database.read_only_because or self._ended:
+            if not self.keeps:
                 return
             if not self._posted:
                 self._flush_at = time.monotonic() + BATCH
-            self._posted.append(work)
+            self._posted.append((work, done))
             self._wake.notify()
 
-    def on_revision(self, seen: int, callback: Callable[[int], None]) -> None:
+    def on_revision(self, seen: int, callback: Callable[[int], None] | None) -> None:
         """Have `callback(seen)` called, in this thread, whenever another revision than the one it has seen is found.
 
         It looks itself for what has changed since. When it raises, that is trouble with the database, and it is called
-        again.
+        again. None ends it.
         """
         with self._wake:
             self._revision, self._on_revision = seen, callback
+            self._wake.notify()
+
+    def chore(self, chore: Chore, after: float | None) -> None:
+        """Do a step of it in so many seconds, in a transaction of its own, and then as it says; None ends it.
+
+        Where another process writes, it is tried again later; nobody is told.
+        """
+        with self._wake:
+            if after is None or not self.keeps:
+                self._chores.pop(chore, None)
+            else:
+                self._chores[chore] = time.monotonic() + after
             self._wake.notify()
 
     def close(self, timeout: float = 3.0) -> bool:
@@ -124,8 +150,10 @@ class StoreWorker:
             now = time.monotonic()
             if self._posted and (now >= self._flush_at or closing):
                 self._flush()
-            if self._on_revision and now >= self._poll_at and not closing:
-                self._look(self._on_revision)
+            if (callback := self._on_revision) and now >= self._poll_at and not closing:
+                self._look(callback)
+            if self._chores and not closing:
+                self._step()
             if closing:
                 with self._wake:
                     if not self._calls and (not self._posted or self._given_up):
@@ -137,12 +165,15 @@ class StoreWorker:
     def _due(self) -> bool:
         now = time.monotonic()
         posted = bool(self._posted) and now >= self._flush_at
-        return bool(self._calls) or posted or (self._on_revision is not None and now >= self._poll_at)
+        if self._calls or posted or (self._on_revision is not None and now >= self._poll_at):
+            return True
+        return bool(self._chores) and now >= min(self._chores.values())
 
     def _pause(self) -> float | None:
         times = [self._flush_at] if self._posted else []
         if self._on_revision:
             times.append(self._poll_at)
+        times.extend(self._chores.values())
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _do(self, work: Work[Any], writing: bool, future: Future[Any]) -> None:
@@ -157,22 +188,26 @@ class StoreWorker:
     def _flush(self) -> None:
         with self._wake:
             batch = list(islice(self._posted, LARGEST_BATCH))
+        works = [work for work, _ in batch]
         try:
-            self._transact(batch)
-            done = len(batch)
+            self._transact(works)
+            count = len(batch)
         except DatabaseTrouble as trouble:
             self._troubled(trouble)
-            done = 0
+            count = 0
         except Exception:
-            done = self._one_by_one(batch)
+            count = self._one_by_one(works)
         with self._wake:
-            for _ in range(done):
+            for _ in range(count):
                 self._posted.popleft()
-        if done == len(batch):
+        if count == len(batch):
             self._flush_at = time.monotonic() + BATCH
             self._well()
         else:
             self._flush_at = time.monotonic() + RETRY
+        for _, done in batch[:count]:
+            if done is not None:
+                done()
 
     def _transact(self, batch: Sequence[Work[object]]) -> None:
         with self._database.writing(PATIENCE) as connection:
@@ -209,6 +244,23 @@ class StoreWorker:
             # While something waits to be written, reading proves little: the disk may still be full.
             if not self._posted:
                 self._well()
+
+    def _step(self) -> None:
+        """One step of the chore that is due first: between any two of them whoever calls has his turn."""
+        chore, due = min(self._chores.items(), key=lambda item: item[1])
+        if self._calls or time.monotonic() < due:
+            return
+        try:
+            with self._database.writing(CHORE_PATIENCE) as connection:
+                after = chore(connection)
+        except DatabaseTrouble:
+            after = RETRY
+        except Exception as error:
+            logger.error("What is old cannot be tidied up: %s", _first_line(error))
+            after = CHORE_PAUSE
+        with self._wake:
+            if chore in self._chores:
+                self._chores[chore] = time.monotonic() + after
 
     def _troubled(self, error: Exception) -> None:
         words = _first_line(error)

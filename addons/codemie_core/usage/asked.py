@@ -26,6 +26,10 @@ class Asked:
     prompts: int = 0
     """What people wrote since the model last spoke: 1 for a prompt, 0 when the turn only brings results of tools."""
     prompt_mark: str = ""
-    """Tells a prompt from itself sent again: a digest, no text. "" when there is no prompt."""
+    """Tells a prompt from itself sent again: digests of its place and its words, no text. "" without a prompt."""
     results: tuple[ToolResult, ...] = ()
     """Of the tools called in the last answer, in order."""
+    folder: str = ""
+    """Where the agent says it works; "" where it does not say."""
+    branch: str = ""
+    """The git branch that the agent says it started on."""

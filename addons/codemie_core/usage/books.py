@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from codemie_core.pricing import provider_of
+from codemie_core.usage.providers import provider_of
 from codemie_core.usage.asked import Asked
 from codemie_core.usage.asking import asked_of
 from codemie_core.usage.cost import Cost

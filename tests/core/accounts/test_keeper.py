@@ -20,6 +20,7 @@ from codemie_core.store.database import Database
 from codemie_core.store.place import DatabaseTrouble
 from codemie_core.store.pool import save_changes
 from codemie_core.store.settings import put_setting
+from codemie_core.store.shared import SharedStore
 from support.elsewhere import elsewhere, outcomes
 from support.keeping import ENVIRON, URL, Home, quickly, until, warnings
 from support.pools import verified
@@ -193,7 +194,7 @@ async def test_the_same_noticed_while_it_runs_is_trouble_until_it_is_mended(
 
 
 async def test_whatever_keeps_accounts_from_being_read_is_trouble(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def surprising(*_: object) -> Database:
+    def surprising(*_: object) -> SharedStore:
         raise ZeroDivisionError("planted-detail")
 
     home.begin()
@@ -213,7 +214,7 @@ async def test_a_proxy_that_ends_while_it_opens_the_database_closes_it_again(
     closed: list[Database] = []
     close = Database.close
 
-    def slowly(*arguments: object) -> Database:
+    def slowly(*arguments: object) -> SharedStore:
         opening.set()
         assert go_on.wait(10)
         return open_store(*arguments)  # type: ignore[arg-type]  # as they came

@@ -73,7 +73,7 @@ def client_keys(stored: StoredHome) -> list[str]:
 
 def test_the_client_keys_are_copied(places: Places, stored: StoredHome) -> None:
     KeyStore(places).add("ann")
-    open_store(places, ENVIRON).close()
+    open_store(places, ENVIRON).release()
     assert client_keys(stored) == ["ann"]
 
 
@@ -84,13 +84,13 @@ def test_a_database_that_is_locked_for_long_costs_the_copy_of_the_client_keys_an
     KeyStore(places).add("ann")
     monkeypatch.setattr("codemie_core.store.database.BUSY_TIMEOUT", 0.05)
     opened = open_store(places, ENVIRON)
-    with opened.writing() as locking:
+    with opened.database.writing() as locking:
         locking.execute(text("select 1"))
-        database = open_store(places, ENVIRON)
-        with database.reading() as connection:
+        store = open_store(places, ENVIRON)
+        with store.database.reading() as connection:
             assert len(load(connection, None, 0.0).accounts) == 1
-        database.close()
-    opened.close()
+        store.release()
+    opened.release()
     [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "The client keys were not copied into the database: " in warning.getMessage()
     assert "locked" in warning.getMessage()
@@ -101,7 +101,7 @@ def test_a_list_of_client_keys_that_cannot_be_read_is_the_door_keepers_business(
 ) -> None:
     stored.key("main", URL, "planted-key")
     keys_file(places).write_text("nonsense")
-    open_store(places, ENVIRON).close()
+    open_store(places, ENVIRON).release()
     assert "is no list of client keys" in caplog.text
 
 

@@ -25,7 +25,7 @@ SECOND = """
 from time import sleep
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9998", "{newest}"
 
 
 def upgrade() -> None:
@@ -40,13 +40,14 @@ migrate.MIGRATIONS = Path(sys.argv[1])
 open_database(places, os.environ).close()
 """
 SQLITE = {"CODEMIE_KEYRING": "0"}
+NEWEST = migrate.known_versions()[-1]
 
 
 @pytest.fixture
 def newer(tmp_path: Path) -> Path:
     """The migrations with one more."""
     shutil.copytree(migrate.MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations/versions/v0002_second.py").write_text(SECOND)
+    (tmp_path / "migrations/versions/v9998_second.py").write_text(SECOND.replace("{newest}", NEWEST))
     return tmp_path / "migrations"
 
 
@@ -72,14 +73,14 @@ def test_before_a_migration_an_existing_file_is_copied_whole_with_secrets_only_s
     open_database(places, SQLITE, clock=lambda: 0.0).close()
     lingering.close()
     [copy] = backups(places)
-    assert copy.name == "proxy-19700101T000000Z-0001.db"
+    assert copy.name == f"proxy-19700101T000000Z-{NEWEST}.db"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
     assert PLANTED.encode() not in copy.read_bytes()
     with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as connection:
         assert connection.execute("select name from accounts order by name").fetchall() == [("main",), ("spare",)]
         assert len(connection.execute("select sealed from account_secrets").fetchall()) == 2
-        assert connection.execute("select version_num from alembic_version").fetchone() == ("0001",)
+        assert connection.execute("select version_num from alembic_version").fetchone() == (NEWEST,)
     assert home.secret("main") == PLANTED
 
 
@@ -91,7 +92,7 @@ def test_three_copies_are_kept(places: Places, newer: Path, monkeypatch: pytest.
             patched.setattr(migrate, "MIGRATIONS", newer)
             open_database(places, SQLITE, clock=lambda: next(seconds)).close()
         with closing(sqlite3.connect(database_file(places))) as connection:
-            connection.executescript("drop table second; update alembic_version set version_num = '0001'")
+            connection.executescript(f"drop table second; update alembic_version set version_num = '{NEWEST}'")
     assert [path.name[6:22] for path in backups(places)] == [f"19700101T000{minute}00Z" for minute in (2, 3, 4)]
 
 
@@ -100,12 +101,12 @@ def test_without_room_for_a_copy_nothing_is_migrated(
 ) -> None:
     open_database(places, SQLITE).close()
     places.ensure_private(places.proxy / "backups")
-    (places.proxy / "backups/proxy-19700101T000000Z-0001.db").mkdir()
+    (places.proxy / f"backups/proxy-19700101T000000Z-{NEWEST}.db").mkdir()
     monkeypatch.setattr(migrate, "MIGRATIONS", newer)
     with pytest.raises(SettingsError, match="takes no copy of the database"):
         open_database(places, SQLITE, clock=lambda: 0.0)
     with closing(sqlite3.connect(database_file(places))) as connection:
-        assert connection.execute("select version_num from alembic_version").fetchone() == ("0001",)
+        assert connection.execute("select version_num from alembic_version").fetchone() == (NEWEST,)
     assert len(list((places.proxy / "backups").iterdir())) == 1
 
 

@@ -14,7 +14,7 @@ from codemie_core.store.database import open_database
 BROKEN = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9998", "{newest}"
 
 
 def upgrade() -> None:
@@ -28,8 +28,9 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     places: Places, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_database(places, environ).close()
+    broken = BROKEN.replace("{newest}", migrate.known_versions()[-1])
     shutil.copytree(migrate.MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations/versions/v0002_broken.py").write_text(BROKEN)
+    (tmp_path / "migrations/versions/v9998_broken.py").write_text(broken)
     with monkeypatch.context() as newer:
         newer.setattr(migrate, "MIGRATIONS", tmp_path / "migrations")
         with pytest.raises(SettingsError, match="nowhere"):

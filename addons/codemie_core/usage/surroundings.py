@@ -1,0 +1,43 @@
+"""Which folder an agent says it works in, and on which git branch it says it started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_LONGEST = 1024
+_LINE = rf"(?P<found>[^\n<]{{1,{_LONGEST}}})"
+# Claude Code ("Primary" since 2.1) and opencode; Codex; Gemini CLI, of yesterday and of today.
+_FOLDERS = (
+    re.compile(rf"(?:^|\n)[ \t*-]*(?:Primary w|W)orking directory: {_LINE}"),
+    re.compile(rf"<cwd>{_LINE}</cwd>"),
+    re.compile(rf"(?:^|\n)I'm currently working in the directory: {_LINE}"),
+    re.compile(rf"(?:^|\n)- \*\*Workspace Directories:\*\*\s{{1,8}}- {_LINE}"),
+)
+_BRANCH = re.compile(rf"(?:^|\n)Current branch: {_LINE}")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """"" for what was not said."""
+
+    folder: str = ""
+    branch: str = ""
+
+
+def surroundings(texts: Iterable[str]) -> Surroundings:
+    """What these texts tell first; give them the system prompt and what the agent put before the conversation."""
+    folder = branch = ""
+    for text in texts:
+        folder = folder or next((found for each in _FOLDERS if (found := _first(each, text))), "")
+        branch = branch or _first(_BRANCH, text)
+        if folder and branch:
+            break
+    return Surroundings(folder, branch)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    found = match["found"].strip() if match else ""
+    return found if found.isprintable() else ""
