@@ -17,4 +17,7 @@ addons = loading.load_addons(
     ("header_injection", "open"),   #  20  open    after whoever changes the target: headers match where it goes
     # 50-100: watching
     ("request_log", "open"),        #  50  open    after everyone who changes the request
+    ("usage_metering", "open"),     #  60  open    before those who pass on what it has counted
+    ("telemetry", "open"),          #  70  open    tells collectors what was counted
+    ("metrics_sync", "open"),       # 100  open    last: it sends on what was counted
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Counts what every model turn used: tokens, cost, tools, files. Nothing of what was said is kept.
+"""Counts what every model turn used: tokens, cost, tools, files. What was said is kept only where that is switched on.
 
 Stands behind whoever changes the request and watches only. Fails open: a turn that cannot be counted is missing in the
 numbers and harms nobody. The answer is read as it passes; everything else is done in a thread after the turn has ended:
@@ -12,15 +12,21 @@ from dataclasses import replace
 
 from mitmproxy import ctx, http
 from mitmproxy.utils import asyncio_utils
+from pydantic import Field
 
 from codemie_core.addon import Addon, AddonSettings
 from codemie_core.core_addon import core_of
+from codemie_core.decoding import decode_bounded
+from codemie_core.durations import Duration, Size
 from codemie_core.exchange import Exchange, Terminal, exchange_of
 from codemie_core.pricing import PriceBook
 from codemie_core.recorded import UsageRecordedHook
+from codemie_core.store.payloads import Payload
+from codemie_core.store.retention import Keeping
 from codemie_core.usage.apis import model_api
 from codemie_core.usage.books import Books
 from codemie_core.usage.clerk import Clerk
+from codemie_core.usage.history import History
 from codemie_core.usage.record import Record
 from codemie_core.usage.socket_turns import Ended, SocketTurns
 from codemie_core.usage.stream import StreamMeter
@@ -28,6 +34,7 @@ from codemie_core.usage.turn import Read, Turn
 
 BOUND = 4.0
 """Seconds that the end of the proxy waits for what is not counted yet."""
+MOST_DECODED = 64 * 1024 * 1024
 UNADMITTED = frozenset({401, 403, 407})
 
 
@@ -35,7 +42,19 @@ class UsageMetering(Addon, priority=60):
     """What is under way is here until its exchange ends; what has ended is the clerk's."""
 
     class Settings(AddonSettings):
-        """The settings."""
+        """How long the history goes back, and whether it knows what was said."""
+
+        keep: Duration = Field(90 * 86_400.0, ge=0, description="How long turns are kept; 0 is for ever.")
+        keep_size: Size = Field(
+            1024**3, ge=0, description="How large the database may become, oldest turns go first; 0 is without a bound."
+        )
+        payloads: bool = Field(
+            False, description="Keep what was said too, redacted and sealed by the vault: it holds prompts and code."
+        )
+        payload_size: Size = Field(
+            256 * 1024, ge=1024, le=4 * 1024**2, description="How much of each body is kept, half of it from its end."
+        )
+        payload_keep: Duration = Field(86_400.0, ge=0, description="How long what was said is kept.")
 
     settings: Settings
 
@@ -43,15 +62,38 @@ class UsageMetering(Addon, priority=60):
         self._turns: dict[str, Turn] = {}
         self._sockets: dict[str, SocketTurns] = {}
         self._clerk: Clerk | None = None
+        self._history: History | None = None
         self._untold: deque[Record] = deque()
         self._telling: asyncio.Task[None] | None = None
 
+    def settled(self) -> None:
+        """Take new settings while at work too."""
+        if self._history is not None:
+            self._history.keep(self._keeping())
+
     def start(self) -> None:
         """Begin to count."""
-        loop = asyncio.get_running_loop()
-        books = Books(PriceBook(core_of(self).places))
-        self._clerk = Clerk(books.record, lambda record: loop.call_soon_threadsafe(self._tell, record))
+        core, loop = core_of(self), asyncio.get_running_loop()
+        books = Books(PriceBook(core.places))
+        history = self._history = History(core.places, core.layers.environ, self._keeping())
+
+        def keep(turn: Turn) -> Record:
+            record = books.record(turn)
+            if turn.payload is not None:
+                turn.payload.request(decode_bounded(turn.request, turn.encoding, MOST_DECODED) or b"")
+            history.put(record, turn.payload)
+            return record
+
+        def deliver(record: Record) -> None:
+            loop.call_soon_threadsafe(self._tell, record)
+
+        self._clerk = Clerk(keep, deliver)
+        history.begin()
         self._clerk.start()
+
+    def _keeping(self) -> Keeping:
+        own = self.settings
+        return Keeping(own.keep, own.keep_size, own.payload_keep)
 
     async def drain(self) -> None:
         """Count what has ended, and let those who listen hear of it."""
@@ -61,15 +103,21 @@ class UsageMetering(Addon, priority=60):
             await self._telling
 
     async def stop(self) -> None:
-        """End the thread."""
+        """End the threads, with all in the database."""
         clerk, self._clerk = self._clerk, None
         if clerk is not None:
             await asyncio.to_thread(clerk.stop, BOUND)
+        history, self._history = self._history, None
+        if history is not None:
+            await history.end()
 
     def health(self) -> Mapping[str, object]:
         """Turns since the start."""
-        clerk = self._clerk
-        return {} if clerk is None else {"turns": clerk.done, "uncounted": clerk.failed, "waiting": clerk.waiting}
+        clerk, history = self._clerk, self._history
+        if clerk is None or history is None:
+            return {}
+        counted = {"turns": clerk.done, "uncounted": clerk.failed, "unread": clerk.unread, "queued": clerk.waiting}
+        return {**counted, "history": history.shown()}
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """It is what it will be when it goes out."""
@@ -78,8 +126,8 @@ class UsageMetering(Addon, priority=60):
             return
         request = flow.request
         websocket = request.headers.get("upgrade", "").lower() == "websocket"
-        api = model_api("POST" if websocket else request.method, exchange.path)
-        if not api:
+        api = model_api(request.method, exchange.path)
+        if not api or (request.method == "GET" and not websocket):
             return
         await exchange.identify(flow)
         if websocket:
@@ -88,16 +136,25 @@ class UsageMetering(Addon, priority=60):
             return
         encoding = request.headers.get("content-encoding", "")
         meter = StreamMeter(api, exchange.elapsed_ms)
-        self._turns[exchange.request_id] = Turn(exchange, api, meter, request.raw_content or b"", encoding)
+        payload = None
+        if self.settings.payloads:
+            payload = Payload.of(round(exchange.started_at * 1000), self.settings.payload_size)
+            payload.request_headers = request.headers.fields
+        raw = request.raw_content or b""
+        self._turns[exchange.request_id] = Turn(exchange, api, meter, raw, encoding, payload=payload)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The head that goes to the client: its body is the answer, unless it is an error or the proxy's own."""
         exchange, response = exchange_of(flow), flow.response
         turn = self._turns.get(exchange.request_id)
-        if turn is None or response is None or response.status_code >= 300 or exchange.terminal is not None:
+        if turn is None or response is None or exchange.terminal is not None:
             return
-        turn.meter.begin(response.headers.get("content-type", ""))
-        exchange.observers.append(turn.meter)
+        if turn.payload is not None:
+            turn.payload.response_headers = response.headers.fields
+            exchange.observers.append(turn.payload.response)
+        if isinstance(turn.meter, StreamMeter) and response.status_code < 300:
+            turn.meter.begin(response.headers.get("content-type", ""))
+            exchange.observers.append(turn.meter)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """A turn begins, goes on or ends."""

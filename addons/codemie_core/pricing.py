@@ -11,7 +11,6 @@ from codemie_core.usage.cost import Cost
 from codemie_core.usage.price_list import STANDARD_TIERS, PriceList
 from codemie_core.usage.price_override import FILE_NAME, ModelPrices, PriceOverride, prices_file
 from codemie_core.usage.providers import names_of
-from codemie_core.usage.providers import provider_of as provider_of
 from codemie_core.usage.rates import Rates, cost_of, unpriced_tools
 from codemie_core.usage.usage import Usage
 

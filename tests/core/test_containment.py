@@ -11,6 +11,7 @@ from codemie_core.addon import contained
 from codemie_core.containment import HOOKS, REQUEST_SIDE, Mishap, answer_closed
 from codemie_core.exchange import BOOK, Terminal, exchange_of
 from codemie_core.policy import Answer
+from codemie_core.recorded import UsageRecordedHook
 from codemie_core.seams import attempt_hooks
 
 NOT_OURS = {
@@ -21,7 +22,8 @@ NOT_OURS = {
 
 def test_every_hook_that_mitmproxy_and_the_bundle_call_is_known() -> None:
     assert layers.__name__
-    assert server_hooks.__name__  # importing these two fills the list
+    assert server_hooks.__name__
+    assert UsageRecordedHook.name
     # Other tests make hooks of their own.
     ours_or_theirs = ("mitmproxy.", "codemie_core.")
     real = {name for name, hook in hooks.all_hooks.items() if hook.__module__.startswith(ours_or_theirs)}

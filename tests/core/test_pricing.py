@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from codemie_core.places import Places
-from codemie_core.pricing import MOST_WARNINGS, PriceBook, provider_of
+from codemie_core.pricing import MOST_WARNINGS, PriceBook
 from codemie_core.usage.cost import Cost
 from codemie_core.usage.price_list import PriceList
 from codemie_core.usage.price_override import PriceOverride, prices_file
@@ -150,7 +150,3 @@ def _seconds(book: PriceBook, usage: Usage) -> float:
     for _ in range(200):
         book.price("anthropic", "claude-opus-4-5", usage, AT)
     return (time.perf_counter() - began) / 200
-
-
-def test_who_bills_is_asked_here_too() -> None:
-    assert provider_of("api.anthropic.com", "anthropic", "x") == "anthropic"

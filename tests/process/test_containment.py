@@ -27,7 +27,8 @@ EVENTS = [sse(f'{{"n": {n}, "text": "Grüße"}}', "content_block_delta") for n i
 FAST = {"codemie_upstream_attempts_backoff": "1ms", "flow_detail": 0}
 
 WITHOUT_INJECTION = (
-    "is running with upstream_attempts, local_endpoints, proxy_access, sso_auth, account_rotation, request_log$"
+    "is running with upstream_attempts, local_endpoints, proxy_access, sso_auth, account_rotation, request_log, "
+    "usage_metering$"
 )
 
 FIRED = frozenset(
@@ -37,7 +38,7 @@ FIRED = frozenset(
         "server_connect", "server_connected", "server_disconnected", "next_layer",
         "requestheaders", "request", "responseheaders", "response", "error",
         "websocket_start", "websocket_message", "websocket_end",
-        "upstream_response", "upstream_failed", "exchange_done",
+        "upstream_response", "upstream_failed", "exchange_done", "usage_recorded",
     }
 )  # fmt: skip
 """Hooks that `traffic` makes mitmproxy and the bundle call; `done` and `stop` come at the end."""

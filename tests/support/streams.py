@@ -39,14 +39,16 @@ class Rates:
         short = (usage.cache_write or 0) - (usage.cache_write_1h or 0)
         counts = (usage.input, usage.output, usage.cache_read, short, usage.cache_write_1h)
         rates = (self.input, self.output, self.cache_read, self.cache_write, self.cache_write_1h)
-        tokens = sum((Decimal(count or 0) * Decimal(rate) for count, rate in zip(counts, rates, strict=True)), Decimal())
+        tokens = sum(
+            (Decimal(count or 0) * Decimal(rate) for count, rate in zip(counts, rates, strict=True)), Decimal()
+        )
         searches = usage.server_tools.get("web_search", 0) * Decimal(self.web_search)
         return tokens * Decimal(self.factor) * 1000 + searches * 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One answer. `answers[n]` is all that is known after `n` of its `parts`."""
+    """One answer. `answers[n]` is all that is known after `n` of its `parts`; or there is only what the whole tells."""
 
     name: str
     api: str
@@ -104,7 +106,7 @@ class Tape:
         return self.answers[-1]
 
     def put(self, part: bytes, *, token: bool = False, said: str = "", events: int = 1, **known: Any) -> None:
-        """One piece. `token`: it carries something that the model made; `said`: visible text; `known`: what it tells."""
+        """One piece. `token`: it carries something the model made; `said`: visible text; `known`: what it tells."""
         if token or said:
             at = (len(self.parts) + 1) * EVERY_MS
             known["first_token_ms"] = at if self.now.first_token_ms is None else self.now.first_token_ms

@@ -12,19 +12,21 @@ from support.streams import Rates, Shape, Tape, dumps, pieces
 
 API = "anthropic"
 SONNET, OPUS, HAIKU = "claude-sonnet-4-5-20250929", "claude-opus-4-8", "claude-haiku-4-5-20251001"
-SONNET_RATES = Rates(input="3", output="15", cache_read="0.30", cache_write="3.75", cache_write_1h="6", web_search="0.01")
+SONNET_RATES = Rates(
+    input="3", output="15", cache_read="0.30", cache_write="3.75", cache_write_1h="6", web_search="0.01"
+)
 SONNET_LONG_RATES = Rates(input="6", output="22.50", cache_read="0.60", cache_write="7.50", cache_write_1h="12")
 OPUS_RATES = Rates(input="5", output="25", cache_read="0.50", cache_write="6.25", cache_write_1h="10")
 HAIKU_RATES = Rates(input="1", output="5", cache_read="0.10", cache_write="1.25", cache_write_1h="2")
 
-GREETING = "Grüße, 世界 🌍 – it works."
+GREETING = "Grüße, 世界 🌍 … it works."
 
 
 class Message(Tape):
     """One streamed message."""
 
     def start(self, model: str, counts: Mapping[str, Any], **usage: Any) -> None:
-        message = {
+        message: dict[str, Any] = {
             "id": "msg_01Reference",
             "type": "message",
             "role": "assistant",
@@ -83,7 +85,9 @@ class Message(Tape):
         self.send("message_stop", {}, complete=True)
 
 
-def counts(input: int, output: int, read: int = 0, short: int = 0, long: int = 0, tier: str = "standard") -> dict[str, Any]:
+def counts(
+    input: int, output: int, read: int = 0, short: int = 0, long: int = 0, tier: str = "standard"
+) -> dict[str, Any]:
     """`usage` of message_start and of a JSON body."""
     return {
         "input_tokens": input,
@@ -190,7 +194,12 @@ def web_search() -> Shape:
     tape.delta(1, {"type": "input_json_delta", "partial_json": '{"query": "weather'}, token=True)
     tape.delta(1, {"type": "input_json_delta", "partial_json": ' in Kyiv"}'}, token=True)
     tape.stop(1)
-    found = {"type": "web_search_result", "title": "Weather", "url": "https://example.com", "encrypted_content": "RmFrZQ=="}
+    found = {
+        "type": "web_search_result",
+        "title": "Weather",
+        "url": "https://example.com",
+        "encrypted_content": "RmFrZQ==",
+    }
     tape.block(2, {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [found]})
     tape.stop(2)
     tape.block(3, {"type": "text", "text": "", "citations": []})
@@ -270,14 +279,15 @@ def pings() -> Shape:
 
 def unnamed() -> Shape:
     tape = Message("events without names, other spacing", API)
-    for line in (
-        '{ "type" : "message_start", "message": { "id":"msg_x", "model":"claude-haiku-4-5", "usage": '
-        '{"input_tokens": 5, "output_tokens": 1}}}',
-        '{"index": 0, "content_block": {"text": "", "type": "text"}, "type": "content_block_start"}',
-    ):
-        known = {"model": "claude-haiku-4-5", "response_id": "msg_x", "usage": Usage(input=5, output=1)}
-        tape.event(line, **(known if "message_start" in line else {}))
-    tape.event('{"delta": {"text": "\\u4e16\\ud83c\\udf0d", "type": "text_delta"}, "index": 0, "type": "content_block_delta"}', said="世🌍")
+    started = '{ "type" : "message_start", "message": {"id":"msg_x", "model":"claude-haiku-4-5", "usage": '
+    began = Usage(input=5, output=1)
+    line = started + '{"input_tokens": 5, "output_tokens": 1}}}'
+    tape.event(line, model="claude-haiku-4-5", response_id="msg_x", usage=began)
+    tape.event('{"index": 0, "content_block": {"text": "", "type": "text"}, "type": "content_block_start"}')
+    tape.event(
+        '{"delta": {"text": "\\u4e16\\ud83c\\udf0d", "type": "text_delta"}, "index": 0, "type": "content_block_delta"}',
+        said="世🌍",
+    )
     ending = '{"usage": {"output_tokens": 3}, "delta": {"stop_reason": "end_turn"}, "type": "message_delta"}'
     tape.event(ending, usage=tape.used(output=3), stop_reason="end_turn")
     tape.event('{ "type": "message_stop" }', complete=True)

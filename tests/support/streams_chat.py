@@ -138,6 +138,31 @@ def visible_reasoning() -> Shape:
     return tape.shape()
 
 
+def reasoning_apart() -> Shape:
+    tape = Completion("reasoning beside the output, as xAI counts", API)
+    tape.model = "grok-reference"
+    tape.say("Forty-two.")
+    tape.delta({}, finish="stop")
+    details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 280}}
+    counted = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 400, **details}
+    tape.used_up(counted, input=96, cache_read=4, output=300, reasoning=280)
+    tape.done()
+    return tape.shape()
+
+
+def other_words() -> Shape:
+    tape = Completion("read from the cache, in DeepSeek's words", API)
+    tape.model = "deepseek-chat"
+    tape.say("Hello.")
+    counted = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
+    hits = {"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}
+    used = tape.used(input=36, cache_read=64, output=2)
+    tape.chunk([choice], {"usage": {**counted, **hits}}, stop_reason="stop", usage=used)
+    tape.done()
+    return tape.shape()
+
+
 def tools() -> Shape:
     tape = Completion("three tools one after the other", API)
     tape.delta({"role": "assistant", "content": None})
@@ -272,7 +297,14 @@ def error_body() -> Shape:
 
 
 def completed(
-    tape: Tape, model: str, choices: list[Any], counted: object, used: Mapping[str, Any], reason: str, chars: int, **known: Any
+    tape: Tape,
+    model: str,
+    choices: list[Any],
+    counted: object,
+    used: Mapping[str, Any],
+    reason: str,
+    chars: int,
+    **known: Any,
 ) -> None:
     """A completion that is not streamed."""
     head = {"id": ID, "object": "chat.completion", "created": 1760000000, "model": model, "service_tier": "default"}
@@ -283,6 +315,16 @@ def completed(
 
 def shapes() -> Iterator[Shape]:
     """All of them."""
-    streams = (text, no_usage, null_usage, reasoning_cached, cache_written, visible_reasoning, tools, tools_at_once)
-    others = (refusal, filtered, too_long, two_choices, two_choices_with_tools, error_midway)
+    streams = (text, no_usage, null_usage, reasoning_cached, cache_written, visible_reasoning, reasoning_apart)
+    others = (
+        other_words,
+        tools,
+        tools_at_once,
+        refusal,
+        filtered,
+        too_long,
+        two_choices,
+        two_choices_with_tools,
+        error_midway,
+    )
     yield from (make() for make in (*streams, *others, whole, whole_refusal, bare_whole, error_body))

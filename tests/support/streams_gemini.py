@@ -65,7 +65,7 @@ def usage(prompt: int, answer: int = 0, thoughts: int = 0, cached: int = 0, tool
 
 def text(form: Form = "sse") -> Shape:
     tape = Content("text" if form == "sse" else "text in a streamed JSON array", form)
-    parts = pieces("Grüße, 世界 🌍 and \"]},[{\" \\ \n.", 7)
+    parts = pieces('Grüße, 世界 🌍 and "]},[{" \\ \n.', 7)
     for number, piece in enumerate(parts, 1):
         finish = "STOP" if number == len(parts) else ""
         tape.say(piece, counts(11_726, number * 3), finish, usage=usage(11_726, number * 3))
@@ -104,6 +104,16 @@ def server_tool() -> Shape:
     result = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "4\n"}}
     tape.part(result, counts(50, 10, tools=130), usage=usage(50, 10, tools=130))
     tape.say("Four.", counts(50, 14, tools=130), "STOP", usage=usage(50, 14, tools=130))
+    return tape.shape(FLASH, PROVIDER, FLASH_RATES)
+
+
+def envelope() -> Shape:
+    tape = Content("in the envelope of the Code Assist API")
+    candidate = {"content": {"parts": [{"text": "Hi."}], "role": "model"}, "finishReason": "STOP"}
+    body = {"candidates": [candidate], "usageMetadata": counts(40, 3), "modelVersion": FLASH, "responseId": ID}
+    known: dict[str, Any] = {"stop_reason": "STOP", "complete": True, "usage": usage(40, 3)}
+    known |= {"model": FLASH, "response_id": ID}
+    tape.event({"response": body, "traceId": "x"}, said="Hi.", **known)
     return tape.shape(FLASH, PROVIDER, FLASH_RATES)
 
 
@@ -166,7 +176,7 @@ def error_body() -> Shape:
 
 def shapes() -> Iterator[Shape]:
     """All of them."""
-    makers = (text, thoughts, tools, server_tool, long_context, blocked, error_midway, whole, error_body)
+    makers = (text, thoughts, tools, server_tool, envelope, long_context, blocked, error_midway, whole, error_body)
     yield from (make() for make in makers)
     yield text("array")
     yield ended_otherwise("MAX_TOKENS", refused=False)

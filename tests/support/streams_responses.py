@@ -15,7 +15,7 @@ GPT_RATES = Rates(input="2", output="8", cache_read="0.50", web_search="0.01")
 PRIORITY_RATES = Rates(input="3.50", output="14", cache_read="0.875")
 CODEX_RATES = Rates(input="1.25", output="10", cache_read="0.125", web_search="0.01")
 ID = "resp_Reference"
-PATCH = "*** Begin Patch\n*** Update File: größe.py\n@@\n-old \\ \"x\"\n+new\t🌍\n*** End Patch\n"
+PATCH = '*** Begin Patch\n*** Update File: größe.py\n@@\n-old \\ "x"\n+new\t🌍\n*** End Patch\n'
 
 
 class Response(Tape):
@@ -228,7 +228,7 @@ def priority() -> Shape:
 def whole() -> Shape:
     tape = Tape("JSON with a function and a patch", API, "json")
     said = [{"type": "output_text", "text": "Größe 🌍", "annotations": []}]
-    output = [
+    output: list[Mapping[str, Any]] = [
         {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Not visible."}]},
         {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": said},
         {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "ls", "arguments": '{"path": "."}'},

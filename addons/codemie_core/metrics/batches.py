@@ -7,6 +7,7 @@ which of these it had come to, so a record is in one batch for ever, and a batch
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from itertools import batched
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from codemie_core.store import tables
-from codemie_core.store.rows import clean
 
 JOURNALLED, POSTED, MARKED, REFUSED = "journalled", "posted", "marked", "refused"
 _SPACE = uuid.UUID("6f0c6a9e-6d0b-5b0e-9a55-0d1f7b3a2c41")
 _AT_ONCE = 500
 """Ids in one question: a statement takes only so many."""
+_LONGEST = 500
+"""Characters: an index of PostgreSQL takes no more than some kilobytes."""
 
 _batches = tables.metrics_batches
 _records = tables.metrics_records
@@ -46,20 +48,20 @@ class Batch:
 
 def key_of(session_id: str, branch: str, record_ids: Iterable[str]) -> str:
     """The same for the same records, in whatever order."""
-    return str(uuid.uuid5(_SPACE, "\0".join([clean(session_id), clean(branch), *sorted(map(clean, record_ids))])))
+    return str(uuid.uuid5(_SPACE, "\0".join([_clean(session_id), _clean(branch), *sorted(map(_clean, record_ids))])))
 
 
 def journal(connection: Connection, batch: Batch, record_ids: Sequence[str], now_ms: int) -> bool:
     """Write it down; False, and nothing is, when one of its records is in a batch already."""
-    ids = tuple(dict.fromkeys(map(clean, record_ids)))
+    ids = tuple(dict.fromkeys(map(_clean, record_ids)))
     if not ids or states(connection, batch.session_id, ids):
         return False
-    session_id = clean(batch.session_id)
+    session_id = _clean(batch.session_id)
     values = {
         "id": batch.id,
         "session_id": session_id,
-        "path": clean(batch.path),
-        "branch": clean(batch.branch),
+        "path": _clean(batch.path),
+        "branch": _clean(batch.branch),
         "body": batch.body,
         "created_ms": now_ms,
         "state": JOURNALLED,
@@ -94,9 +96,9 @@ def states(connection: Connection, session_id: str, record_ids: Iterable[str]) -
     """The state of the batch of each of these records; those in none are not in it."""
     joined = select(_records.c.record_id, _batches.c.state).join(_batches, _batches.c.id == _records.c.batch_id)
     found: dict[str, str] = {}
-    for ids in batched({clean(one): one for one in record_ids}.items(), _AT_ONCE):
+    for ids in batched({_clean(one): one for one in record_ids}.items(), _AT_ONCE):
         names = dict(ids)
-        asked = joined.where(_records.c.session_id == clean(session_id), _records.c.record_id.in_(names))
+        asked = joined.where(_records.c.session_id == _clean(session_id), _records.c.record_id.in_(names))
         found |= {names[row.record_id]: row.state for row in connection.execute(asked)}
     return found
 
@@ -106,7 +108,7 @@ def failed(connection: Connection, batch_id: str, *, refused: bool, attempts: in
     values = {
         "state": REFUSED if refused else JOURNALLED,
         "attempts": _batches.c.attempts + attempts,
-        "last_error": clean(why),
+        "last_error": _clean(why),
     }
     connection.execute(update(_batches).where(_batches.c.id == batch_id).values(**values))
 
@@ -137,3 +139,11 @@ def tallies(connection: Connection) -> Mapping[str, int]:
     """How many batches are in each state."""
     counted = select(_batches.c.state, func.count()).group_by(_batches.c.state)
     return {state: count for state, count in connection.execute(counted)}
+
+
+def _clean(text: str) -> str:
+    """As a column takes it. What foreign hands wrote as an id may be anything; different ones stay different."""
+    plain = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if plain == text and len(text) <= _LONGEST:
+        return text
+    return f"{plain[: _LONGEST - 70]}#{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -23,7 +23,9 @@ _LAST_MS = 253_402_300_799_999
 class MetricsModel(BaseModel):
     """camelCase on disk. Fields we do not know stay, and are written again as they were."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True, allow_inf_nan=False
+    )
 
     def on_disk(self) -> dict[str, object]:
         """What was set, under the names used on disk."""

@@ -113,10 +113,10 @@ def _tokens(usage: Usage) -> Tokens | None:
 
 def _error(record: Record) -> str:
     """Why the model did not answer; "" when it did, or when the person stopped it. Never a body."""
-    status = record.status or 0
-    if record.terminal not in _FAILED and not (record.terminal == "complete" and status >= 400):
+    status = str(record.status) if record.status and record.status >= 400 else ""
+    if record.terminal not in _FAILED and not (record.terminal == "complete" and status):
         return ""
-    parts = ["API Error:", str(status) if status >= 400 else "", record.error or record.terminal]
+    parts = ["API Error:", status, record.error or (record.terminal if record.terminal in _FAILED else "")]
     return redact_text(" ".join(" ".join(part for part in parts if part).split()))[:LONGEST_ERROR]
 
 

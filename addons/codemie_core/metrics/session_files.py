@@ -140,15 +140,17 @@ class SessionFiles:
         """Read, change and replace, and begin anew when CodeMie's CLI has written in between."""
         for _ in range(_TRIES):
             current = self.find(found.session_id)
-            if current is None or not current.ours:
+            if current is None:
                 return False
             try:
                 before, content = _status(current.path), current.path.read_bytes()
             except FileNotFoundError:
                 continue
             session = parse_session(content)
-            if session is None or not session.ours:
+            if session is None:
                 continue
+            if not session.ours:
+                return False
             values = json.loads(content)
             change(values)
             with _draft(current.path, as_text(values)) as draft:
@@ -204,8 +206,16 @@ def _go_on(values: dict[str, Any], run_id: str) -> None:
 
 
 def _count(values: dict[str, Any], synced: int, failed: int, at_ms: int) -> None:
-    sync = values.setdefault("sync", {})
-    metrics = sync.setdefault("metrics", no_sync())
+    metrics = _object(_object(values, "sync", {}), "metrics", no_sync())
     for name, more in (("totalDeltas", synced + failed), ("totalSynced", synced), ("totalFailed", failed)):
-        metrics[name] = metrics.get(name, 0) + more
+        counted = metrics.get(name)
+        metrics[name] = more + (counted if isinstance(counted, int) else 0)
     metrics.update(lastSyncAt=at_ms, lastProcessedTimestamp=at_ms)
+
+
+def _object(values: dict[str, Any], name: str, otherwise: dict[str, Any]) -> dict[str, Any]:
+    """The object of that name within `values`; `otherwise` is put there when there is none."""
+    found = values.get(name)
+    if not isinstance(found, dict):
+        found = values[name] = otherwise
+    return found

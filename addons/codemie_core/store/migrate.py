@@ -60,11 +60,11 @@ def _version(engine: Engine) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
+    # It tells each step on INFO, its own import the first, and mitmproxy shows that to whoever starts it.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
     from alembic.config import Config
 
-    # It tells each step on INFO, which mitmproxy shows to whoever starts it.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

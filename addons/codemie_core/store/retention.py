@@ -88,7 +88,7 @@ class Sweeper:
             return 0
         if connection.dialect.name == "sqlite":
             if _used(connection) > keeping.bytes:
-                return self._oldest(connection, payloads) or self._oldest(connection, turns)
+                return self._oldest(connection, payloads, most=FEWEST) or self._oldest(connection, turns)
             return 0
         return self._surplus_of_server(connection)
 
@@ -98,7 +98,7 @@ class Sweeper:
             sealed = func.coalesce(func.sum(func.octet_length(tables.payloads.c.sealed)), 0)
             payloads = int(connection.execute(select(sealed)).scalar_one())
             if payloads > self.keeping.bytes:
-                return self._oldest(connection, tables.payloads)
+                return self._oldest(connection, tables.payloads, most=FEWEST)
             turns = int(connection.execute(text(_SIZE)).scalar_one())
             self._surplus = max(0, turns - (self.keeping.bytes - payloads) // BYTES_PER_TURN)
         gone = self._oldest(connection, tables.requests, most=self._surplus) if self._surplus else 0

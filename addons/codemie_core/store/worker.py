@@ -89,17 +89,18 @@ class StoreWorker:
             self._wake.notify()
         return await asyncio.shield(asyncio.wrap_future(future))
 
-    def post(self, work: Work[object], done: Callable[[], None] | None = None) -> None:
+    def post(self, work: Work[object], done: Callable[[], None] | None = None, at_once: bool = False) -> None:
         """Do it soon, together with others, and call `done` in this thread when it is stored for good.
 
-        What raises by itself is logged, dropped and done. It returns its revision. Nothing is kept for a database that
-        may only be read, nor after the end.
+        `at_once` is for more of what has just been stored: there is nothing to collect. What raises by itself is
+        logged, dropped and done. It returns its revision. Nothing is kept for a database that may only be read, nor
+        after the end.
         """
         with self._wake:
             if not self.keeps:
                 return
             if not self._posted:
-                self._flush_at = time.monotonic() + BATCH
+                self._flush_at = time.monotonic() + (0.0 if at_once else BATCH)
             self._posted.append((work, done))
             self._wake.notify()
 

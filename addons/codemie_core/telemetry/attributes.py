@@ -6,12 +6,14 @@ from codemie_core.telemetry import names
 from codemie_core.usage.cost import NANO
 from codemie_core.usage.record import Record
 
+LONGEST = 256
+
 type Value = str | bool | int | float | tuple[str, ...]
 
 
 def span_name(record: Record) -> str:
     """The operation and the model."""
-    return f"{names.operation_of(record.api)} {record.model_asked or record.model_served}".rstrip()
+    return f"{names.operation_of(record.api)} {_clean(record.model_asked or record.model_served)}".rstrip()
 
 
 def error_of(record: Record) -> str:
@@ -48,7 +50,7 @@ def span_attributes(record: Record) -> dict[str, Value]:
         names.PRICES: record.cost.version,
         names.TOOL_CALLS: len(record.tools),
     }
-    return {name: value for name, value in found.items() if value is not None and value != ""}
+    return {name: _clean(value) for name, value in found.items() if value is not None and value != ""}
 
 
 def metric_attributes(record: Record) -> dict[str, Value]:
@@ -63,4 +65,11 @@ def metric_attributes(record: Record) -> dict[str, Value]:
         names.ACCOUNT: record.account,
         names.ERROR: error_of(record),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: _clean(value) for name, value in found.items() if value}
+
+
+def _clean(value: Value) -> Value:
+    """Half a surrogate pair, which JSON may hold, would spoil the whole batch."""
+    if isinstance(value, tuple):
+        return tuple(str(_clean(each)) for each in value)
+    return value[:LONGEST].encode("utf-8", "replace").decode() if isinstance(value, str) else value

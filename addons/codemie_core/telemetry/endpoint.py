@@ -40,8 +40,8 @@ def endpoint_for(signal: Signal, option: str, option_name: str, environ: Mapping
         protocol = environ.get(f"{own}PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
         if protocol != "http/protobuf":
             raise SettingsError(
-                f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}, but only http/protobuf is spoken here: set {option_name} "
-                f"to a collector that takes it, like {DEFAULT}"
+                f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}, but only http/protobuf is spoken here: "
+                f"set {option_name} to a collector that takes it, like {DEFAULT}"
             )
         url, where = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT, "OTEL_EXPORTER_OTLP_ENDPOINT"
     whole = "" if option else environ.get(f"{own}ENDPOINT", "")
@@ -61,7 +61,9 @@ def require_exporter(option: str) -> None:
     except ModuleNotFoundError:
         found = False
     if not found:
-        raise SettingsError(f"{option} is set, but what sends to a collector is missing: pip install 'codemie-proxy[otlp]'")
+        raise SettingsError(
+            f"{option} is set, but what sends to a collector is missing: pip install 'codemie-proxy[otlp]'"
+        )
 
 
 def _headers(text: str, variable: str) -> dict[str, SecretStr]:

@@ -179,4 +179,4 @@ def _sum(one: Usage, other: Usage) -> Usage:
 
 
 def _plus(one: int | None, other: int | None) -> int | None:
-    return one if other is None else other if one is None else one + other
+    return one if other is None else other if one is None else count(one + other)

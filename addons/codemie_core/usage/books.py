@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from codemie_core.usage.providers import provider_of
 from codemie_core.usage.asked import Asked
 from codemie_core.usage.asking import asked_of
 from codemie_core.usage.cost import Cost
 from codemie_core.usage.files import file_operations
 from codemie_core.usage.folders import Folders
+from codemie_core.usage.providers import provider_of
 from codemie_core.usage.record import Labels, Record, ToolUse
 from codemie_core.usage.recording import record_of, served_by
 from codemie_core.usage.toolbook import ToolBook
@@ -44,12 +44,13 @@ class Books:
         answer = turn.meter.finish()
         body = exchange.request_parsed(turn.request, turn.encoding)
         asked = asked_of(turn.api, exchange.path, body) or Asked()
-        # Ids of calls are unique among conversations: agents that name none share one page.
-        conversation = f"{exchange.agent.name}:{exchange.conversation_id or ''}"
+        # Clients that name no conversation share one page: ids of calls are unique, folders and prompts are not.
+        named, conversation = exchange.conversation_id, f"{exchange.agent.name}:{exchange.conversation_id or ''}"
+        asked = self._tools.placed(conversation, asked) if named else asked
         done = self._tools.paired(conversation, asked.results)
         tools = tuple(ToolUse(call, file_operations(exchange.agent.name, call)) for call in answer.tools)
         self._tools.called(conversation, turn.id, tools)
-        prompts = asked.prompts if asked.prompts and self._tools.new_prompt(conversation, asked.prompt_mark) else 0
+        counted = asked.prompts and (not named or self._tools.new_prompt(conversation, asked.prompt_mark))
         provider = provider_of(served_by(exchange), turn.api, answer.model or asked.model)
         at = datetime.fromtimestamp(exchange.started_at + turn.began_ms / 1000, UTC)
         return record_of(
@@ -61,17 +62,20 @@ class Books:
             labels=self._labels(exchange.labels, asked),
             tools=tools,
             done=done,
-            prompts=prompts,
+            prompts=asked.prompts if counted else 0,
         )
 
     def _labels(self, labels: Labels, asked: Asked) -> Labels:
-        """The folder that the agent says it works in counts more than the one the proxy was started in."""
+        """The folder that the agent says it works in counts more than the one the proxy was started in.
+
+        The branch that it says is the one it started on; a folder of this machine knows today's.
+        """
         if not asked.folder or asked.folder == labels.working_directory:
             return replace(labels, branch=asked.branch) if asked.branch else labels
         found = self._folders.of(asked.folder)
         return replace(
             labels,
             repository=found.repository,
-            branch=asked.branch or found.branch or "",
+            branch=found.branch or asked.branch,
             working_directory=asked.folder,
         )

@@ -34,7 +34,7 @@ class ChatReader:
         """One chunk of the stream."""
         draft, data = self._draft, event.data
         draft.events += 1
-        if draft.response_id and (length := _only_content(data)) >= 0:
+        if draft.response_id and draft.model and (length := _only_content(data)) >= 0:
             if length:
                 draft.text_chars += length
                 draft.token(at_ms)

@@ -11,7 +11,7 @@ _LONGEST_WORD = 200
 _NOTHING: Mapping[str, object] = {}
 
 
-def parsed(text: str | bytes) -> object:
+def parsed(text: str | bytes | bytearray) -> object:
     """The JSON value in `text`; None when it is none."""
     try:
         value: object = json.loads(text)

@@ -61,5 +61,3 @@ def _exit_code(said: Mapping[str, object]) -> int | None:
         return -1
     code = said.get("exit_code")
     return code if type(code) is int else None
-
-

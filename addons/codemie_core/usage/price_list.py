@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
 
 STANDARD_TIERS = frozenset({"", "standard", "default", "auto", "on_demand"})
-HALF_IN_BATCHES = frozenset({"anthropic", "openai", "google"})
-"""Message Batches API, Batch API, Gemini Batch API: half the standard price for all tokens (their pricing pages)."""
+HALF_IN_BATCHES = frozenset({"anthropic", "openai"})
+"""Message Batches API, Batch API: half the standard price for all tokens (docs.anthropic.com, platform.openai.com)."""
 MOST_KEPT = 2_000
 
 # By the list's names; its other units (audio, images, pages) are not counted in Usage.
@@ -34,11 +34,15 @@ _TOKENS = {
 }
 _TOOLS = {
     "web_search": "web_searches_kcount",
+    "google_search": "web_searches_kcount",
     "file_search": "storage_searches_kcount",
     "x_search": "social_searches_kcount",
 }
 # Multiples of the input's price: docs.anthropic.com, prompt caching, "Pricing". Clouds that resell Claude keep them.
 _CLAUDE_CACHE = {"cache_read": Decimal("0.1"), "cache_write": Decimal("1.25"), "cache_write_1h": Decimal(2)}
+
+# ai.google.dev/gemini-api/docs/pricing: before Gemini 3 a prompt with searches is billed, from then on each search.
+_ONE_SEARCH = ("gemini-1", "gemini-2")
 
 type Key = tuple[str, str, str, int]
 
@@ -121,7 +125,8 @@ def _rates(price: ModelPrice, model: str) -> Rates | None:
         tokens = {name: plain.times(factor) for name, factor in _CLAUDE_CACHE.items()} | tokens
     tools = {name: values[key] * PER_THOUSAND for name, key in _TOOLS.items() if key in values}
     request = values.get("requests_kcount", Decimal(0)) * PER_THOUSAND
-    return replace(Rates(), **tokens, tools=tools, request=request)
+    once = frozenset({"google_search"}) if model.startswith(_ONE_SEARCH) else frozenset()
+    return replace(Rates(), **tokens, tools=tools, request=request, once=once)
 
 
 _FREE = Rate(Decimal(0))

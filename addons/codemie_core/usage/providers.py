@@ -32,6 +32,7 @@ _HOSTS = (
     ("api.cohere.com", "cohere"),
     ("api.minimax.io", "minimax"),
 )
+_PORT = re.compile(r":\d+$")
 _BEDROCK_HOST = re.compile(r"bedrock[a-z-]*\.[a-z0-9-]+\.(amazonaws\.com|api\.aws)(\.cn)?$")
 
 # What gateways such as CodeMie or LiteLLM put before a model's name to say where it is.
@@ -76,7 +77,7 @@ def provider_of(host: str, api: str, model: str) -> str:
     A known host decides. Any other (CodeMie, LiteLLM, a server of one's own) passes on what others serve: there the
     model's name decides, and it is priced as its maker, or the cloud that the name tells of, prices it.
     """
-    found = _by_host(host.lower().rstrip("."))
+    found = _by_host(_PORT.sub("", host.lower()).rstrip("."))
     if found:
         return found
     name = model.lower()

@@ -56,6 +56,8 @@ class Rates:
     """Nano-USD for the request itself."""
     tools: Mapping[str, Decimal] = field(default=_NO_TOOLS)
     """Nano-USD per call, by the tool's name in `Usage.server_tools`."""
+    once: frozenset[str] = frozenset()
+    """Tools that are billed once per turn, however often they are called in it."""
 
     def over(self, other: Rates) -> Rates:
         """These rates, and those of `other` where these say nothing."""
@@ -118,8 +120,8 @@ def _tools(usage: Usage, rates: Rates) -> int | None:
         return 0
     if unpriced_tools(usage, rates):
         return None
-    calls = (count * rates.tools.get(name, Decimal(0)) for name, count in usage.server_tools.items())
-    return _whole(sum(calls, rates.request))
+    calls = {name: min(count, 1) if name in rates.once else count for name, count in usage.server_tools.items()}
+    return _whole(sum((count * rates.tools.get(name, Decimal(0)) for name, count in calls.items()), rates.request))
 
 
 def _part(count: int | None, rate: Rate | None, prompt: int) -> int | None:

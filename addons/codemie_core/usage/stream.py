@@ -78,7 +78,7 @@ class StreamMeter:
         if self._reader is None:
             return Answer()
         if self._form is _Form.WHOLE and self._body:
-            self._reader.whole(parsed(bytes(self._body)))
+            self._reader.whole(parsed(self._body))
             self._body.clear()
         return self._reader.answer()
 

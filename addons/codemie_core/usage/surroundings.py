@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _LONGEST = 1024
+_READ = 256 * 1024
+"""Characters of each text: agents' own are short, what people paste need not be."""
 _LINE = rf"(?P<found>[^\n<]{{1,{_LONGEST}}})"
 # Claude Code ("Primary" since 2.1) and opencode; Codex; Gemini CLI, of yesterday and of today.
 _FOLDERS = (
@@ -20,7 +22,7 @@ _BRANCH = re.compile(rf"(?:^|\n)Current branch: {_LINE}")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """"" for what was not said."""
+    """Empty for what was not said."""
 
     folder: str = ""
     branch: str = ""
@@ -38,6 +40,6 @@ def surroundings(texts: Iterable[str]) -> Surroundings:
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
-    match = pattern.search(text)
+    match = pattern.search(text, 0, _READ)
     found = match["found"].strip() if match else ""
     return found if found.isprintable() else ""

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from codemie_core.usage.answer import Answer
+from codemie_core.usage.stream import StreamMeter
 
 if TYPE_CHECKING:
     from codemie_core.exchange import Exchange
-
-
-class Meter(Protocol):
-    """What has watched the answer pass."""
-
-    def finish(self) -> Answer:
-        """All that was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Times are milliseconds since the exchange began."""
-
-    exchange: Exchange
-    """Ended, so nothing on it changes any more; of a WebSocket perhaps still open."""
-    api: str
-    meter: Meter
-    request: bytes
-    """The body as it came, or the message that asked for this turn of a WebSocket."""
-    encoding: str = ""
-    number: int = 0
-    """Which turn of its WebSocket, from 1; 0 for HTTP."""
-    began_ms: float = 0.0
-    ended_ms: float = 0.0
-
-    @property
-    def id(self) -> str:
-        """The request id, with the number of the turn behind it where one request brought several."""
-        return f"{self.exchange.request_id}.{self.number}" if self.number else self.exchange.request_id
-
-    def without_request(self) -> Turn:
-        """The same, with the request let go."""
-        return replace(self, request=b"")
+    from codemie_core.store.payloads import Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +22,32 @@ class Read:
     def finish(self) -> Answer:
         """It."""
         return self.answer
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Times are milliseconds since the exchange began."""
+
+    exchange: Exchange
+    """Ended, so nothing on it changes any more; of a WebSocket perhaps still open."""
+    api: str
+    meter: StreamMeter | Read
+    """What has watched the answer pass."""
+    request: bytes
+    """The body as it came, or the message that asked for this turn of a WebSocket."""
+    encoding: str = ""
+    number: int = 0
+    """Which turn of its WebSocket, from 1; 0 for HTTP."""
+    began_ms: float = 0.0
+    ended_ms: float = 0.0
+    payload: Payload | None = None
+    """What was said, where that is switched on."""
+
+    @property
+    def id(self) -> str:
+        """The request id, with the number of the turn behind it where one request brought several."""
+        return f"{self.exchange.request_id}.{self.number}" if self.number else self.exchange.request_id
+
+    def without_request(self) -> Turn:
+        """The same, with the request let go."""
+        return replace(self, request=b"")

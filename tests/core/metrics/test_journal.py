@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from codemie_core.metrics import journal as module
 from codemie_core.metrics.delta import Delta, parse_delta
 from codemie_core.metrics.journal import Journal
 from support.hooks import hook_line
@@ -143,7 +142,7 @@ def before_each(monkeypatch: pytest.MonkeyPatch, call: str, step: Callable[[], N
             step()
         return real(*arguments, **named)
 
-    monkeypatch.setattr(module.os, call, meddled)
+    monkeypatch.setattr(os, call, meddled)
 
 
 def rewritten_by_rename(path: Path) -> None:
@@ -183,6 +182,16 @@ def test_a_file_that_was_put_aside_under_another_name_keeps_its_marks(
     assert pending(Journal(aside)) == []
 
 
+def test_a_record_appended_to_a_file_that_is_just_put_aside_is_there_and_nowhere_else(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(delta("a"))
+    aside = journal.path.with_name("completed_s_metrics.jsonl")
+    before_each(monkeypatch, "write", lambda: os.rename(journal.path, aside))
+    journal.append(delta("b"))
+    assert (ids(Journal(aside)), journal.path.exists()) == (["a", "b"], False)
+
+
 def test_bytes_that_changed_since_they_were_read_are_not_overwritten(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +211,7 @@ def test_bytes_that_changed_since_they_were_read_are_not_overwritten(
             overwritten()
         return real(descriptor, length, offset)
 
-    monkeypatch.setattr(module.os, "pread", pread)
+    monkeypatch.setattr(os, "pread", pread)
     assert journal.mark_synced(["a"]) == frozenset()
     assert journal.path.read_bytes() == other
 
@@ -234,26 +243,44 @@ def test_a_file_that_is_torn_at_every_try_is_an_error(journal: Journal, monkeypa
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from codemie_core.metrics.delta import Delta
+from codemie_core.metrics.delta import parse_delta
 from codemie_core.metrics.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 room = journal.path.stat().st_size + int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 try:
-    journal.append(Delta(record_id="b", session_id="s"))
+    journal.append(parse_delta(sys.argv[3].encode()))
 except OSError:
     print("no room")
 """
+LENGTH = len(delta("b").line())
 
 
-@pytest.mark.parametrize("room", [0, 1, 40])
-def test_a_full_disk_is_an_error_and_the_same_record_can_be_appended_again(journal: Journal, room: int) -> None:
-    journal.append(delta("a"))
-    code = [sys.executable, "-c", FULL_DISK, str(journal.path), str(room)]
+@pytest.mark.parametrize(
+    "there,room",
+    [
+        (delta("a").line(), 0),
+        (delta("a").line(), 1),
+        (delta("a").line(), 40),
+        # What is written ends as far from the file's beginning as if the whole line had been.
+        (b"\n" * 10, LENGTH - 10),
+        # The record is whole, and only its line has no end.
+        (delta("a").line(), LENGTH - 1),
+    ],
+)
+def test_a_full_disk_is_an_error_and_the_same_record_can_be_appended_again(
+    journal: Journal, there: bytes, room: int
+) -> None:
+    journal.path.write_bytes(there)
+    before = ids(journal)
+    line = delta("b").line().decode()
     done = subprocess.run(
-        code, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", FULL_DISK, str(journal.path), str(room), line],
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     assert done.stdout == "no room\n", done.stderr
-    assert ids(journal) == ["a"]
     journal.append(delta("b"))
-    assert pending(journal) == ["a", "b"]
+    assert pending(journal) == [*before, "b"]

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from codemie_core.places import Places
 from codemie_core.store import database as store_database
 from codemie_core.store import tables
+from codemie_core.store import worker as store_worker
 from codemie_core.store.database import Database, bump, open_database, revision_of
 from codemie_core.store.place import DatabaseTrouble
 from codemie_core.store.settings import load_settings, put_setting
@@ -99,6 +100,122 @@ def test_posted_work_is_done_soon_in_one_transaction(worker: StoreWorker, databa
     # A busy machine may stretch the posting over two collections.
     assert len(commits) <= 2
     assert commits[-1] - begun < 0.1 + 0.5
+
+
+def test_when_work_is_stored_for_good_it_is_told_in_the_order_of_posting(
+    worker: StoreWorker, places: Places, environ: dict[str, str]
+) -> None:
+    told: list[tuple[str, bool]] = []
+    other = open_database(places, environ)
+    for name in ("a", "b", "c"):
+        worker.post(put(name), lambda name=name: told.append((name, name in names(other))))  # type: ignore[misc] # a default
+    eventually(lambda: len(told) == 3)
+    assert told == [("a", True), ("b", True), ("c", True)]
+    other.close()
+
+
+def test_what_is_not_stored_yet_is_not_told_and_told_once_in_the_end(
+    worker: StoreWorker, places: Places, environ: dict[str, str]
+) -> None:
+    told: list[str] = []
+    other = open_database(places, environ)
+    with other.writing():
+        worker.post(put("a"), lambda: told.append("a"))
+        eventually(lambda: worker.trouble)
+        assert not told
+    eventually(lambda: told)
+    eventually(lambda: not worker.waiting)
+    assert told == ["a"]
+    other.close()
+
+
+def test_one_that_fails_is_told_too_for_it_is_not_tried_again(worker: StoreWorker) -> None:
+    told: list[str] = []
+
+    def broken(connection: Connection) -> None:
+        raise ZeroDivisionError
+
+    worker.post(broken, lambda: told.append("broken"))
+    worker.post(put("a"), lambda: told.append("a"))
+    eventually(lambda: len(told) == 2)
+    assert told == ["broken", "a"]
+
+
+def test_work_may_follow_work_without_waiting_for_a_collection(worker: StoreWorker, database: Database) -> None:
+    rounds: list[float] = []
+
+    def again() -> None:
+        rounds.append(time.monotonic())
+        if len(rounds) < 20:
+            worker.post(put(f"n{len(rounds)}"), again, at_once=True)
+
+    worker.post(put("n0"), again)
+    eventually(lambda: len(rounds) == 20)
+    assert rounds[-1] - rounds[0] < 19 * store_worker.BATCH / 2
+    assert len(names(database)) == 20
+
+
+async def test_a_chore_is_done_from_time_to_time_between_the_works_of_others(worker: StoreWorker) -> None:
+    steps: list[float] = []
+
+    def chore(connection: Connection) -> float:
+        steps.append(time.monotonic())
+        put_setting(connection, "chore", len(steps))
+        return 0.0 if len(steps) < 50 else 3600.0
+
+    worker.chore(chore, 0.0)
+    before = len(steps)
+    while len(steps) < 40:
+        await worker.call(revision_of, writing=False)
+        assert len(steps) - before <= 2
+        before = len(steps)
+    await asyncio.to_thread(eventually, lambda: len(steps) == 50)
+    worker.chore(chore, None)
+    assert await worker.call(load_settings, writing=False) == {"chore": 50}
+
+
+def test_a_chore_that_another_process_is_in_the_way_of_is_quietly_done_later(
+    worker: StoreWorker,
+    places: Places,
+    environ: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(store_worker, "RETRY", 0.05)
+    done = threading.Event()
+
+    def chore(_: Connection) -> float:
+        done.set()
+        return 3600.0
+
+    other = open_database(places, environ)
+    with other.writing():
+        worker.chore(chore, 0.0)
+        begun = time.monotonic()
+        asyncio.run(worker.call(revision_of, writing=False))
+        assert time.monotonic() - begun < 0.5
+        assert not done.wait(0.3)
+    assert done.wait(10)
+    assert not warnings(caplog)
+    other.close()
+
+
+def test_a_chore_that_fails_is_told_and_harms_nobody(
+    worker: StoreWorker, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker.chore(lambda _: 1 / 0, 0.0)
+    eventually(lambda: warnings(caplog))
+    worker.post(put("a"))
+    eventually(lambda: names(database) == {"a"})
+    assert warnings(caplog) == ["What is old cannot be tidied up: division by zero"]
+
+
+def test_an_end_does_not_wait_for_chores(database: Database) -> None:
+    worker = StoreWorker(database)
+    worker.chore(lambda _: 0.0, 0.0)
+    begun = time.monotonic()
+    assert worker.close()
+    assert time.monotonic() - begun < 1
 
 
 def test_one_that_fails_by_itself_takes_no_other_along(

@@ -52,6 +52,8 @@ def nano(prices: PriceList, provider: str, model: str, usage: Usage, at: datetim
         ("openai", "gpt-5", Usage(input=0, output=0, server_tools={"web_search": 1, "file_search": 2}), 15_000_000),
         ("google", "models/gemini-2.5-pro", Usage(input=200_000, output=10), 250_100_000),
         ("google", "gemini-2.5-pro", Usage(input=200_001, output=10), 500_152_500),
+        ("google", "gemini-2.5-pro", Usage(input=0, output=0, server_tools={"google_search": 3}), 35_000_000),
+        ("google", "gemini-3.5-flash", Usage(input=0, output=0, server_tools={"google_search": 3}), 42_000_000),
         ("google", "claude-opus-4-6@20260205", Usage(input=1000, output=100), 7_500_000),
         ("aws", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", Usage(input=1000, output=100), 1_650_000),
         ("aws", "global.anthropic.claude-haiku-4-5-20251001-v1:0", Usage(input=1000, output=100), 1_500_000),
@@ -78,6 +80,7 @@ def test_known_models_cost_what_their_provider_says(
         ("anthropic", "claude-opus-4-5", "priority"),
         ("openai", "gpt-5", "scale"),
         ("azure", "gpt-5", "batch"),
+        ("google", "gemini-2.5-flash-preview", "batch"),
     ],
 )
 def test_what_the_list_does_not_know_has_no_price(prices: PriceList, provider: str, model: str, tier: str) -> None:

@@ -13,6 +13,7 @@ from codemie_core.usage.providers import names_of, provider_of
         ("api.anthropic.com", "claude-opus-4-6", "anthropic"),
         ("api.anthropic.com", "my-model", "anthropic"),
         ("API.Anthropic.com.", "claude-opus-4-6", "anthropic"),
+        ("api.anthropic.com:443", "my-model", "anthropic"),
         ("api.openai.com", "gpt-5", "openai"),
         ("chatgpt.com", "gpt-5.3-codex", "openai"),
         ("generativelanguage.googleapis.com", "gemini-2.5-pro", "google"),

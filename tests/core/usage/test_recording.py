@@ -30,7 +30,7 @@ ANSWER = Answer(
 
 def recorded(turn: Turn, answer: Answer = ANSWER) -> Record:
     asked = Asked(model="claude-opus-4-6-latest", stream=True)
-    labels = Labels("proj", "acme/app", "main", "/home/u/app")
+    labels = Labels("proj", "acme/app", "main", "/srv/app")
     return record_of(turn, answer, asked, provider="anthropic", cost=Cost(5), labels=labels, prompts=1)
 
 

@@ -1,0 +1,142 @@
+"""Writes down what model turns add to their sessions, in a thread and in the order in which they came.
+
+A disk that is full costs one warning and no record: they are kept and tried again. Of a session that CodeMie's own CLI
+has made nothing is written, for its hooks count the same turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from codemie_core.errors import SettingsError
+from codemie_core.metrics.derive import deltas_of
+from codemie_core.metrics.session import ACTIVE, new_session
+from codemie_core.metrics.session_files import SessionFiles
+from codemie_core.redact import redact_text
+from codemie_core.usage.record import Record
+
+logger = logging.getLogger(__name__)
+
+MOST = 10_000
+"""Records that wait for a disk that takes nothing; beyond that the newest are lost, and counted."""
+RETRY = 5.0
+"""Seconds until a disk that took nothing is tried again."""
+
+
+class Recorder:
+    """`provider` is the profile's. Begins with the first record; `drain` ends it."""
+
+    def __init__(
+        self, files: SessionFiles, provider: str, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
+        self._files, self._provider, self._sleep = files, provider, sleep
+        self._waiting: deque[Record] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._opened: set[str] = set()
+        self._writing = threading.Lock()
+        self.written = 0
+        """Deltas."""
+        self.theirs = 0
+        """Turns of sessions that CodeMie's CLI counts itself."""
+        self.lost = 0
+        self.trouble = ""
+        """Why nothing can be written; "" when it can."""
+
+    @property
+    def waiting(self) -> int:
+        """Turns not yet written."""
+        return len(self._waiting)
+
+    def put(self, record: Record) -> None:
+        """Have it written soon. Called on the loop."""
+        if len(self._waiting) >= MOST:
+            self.lost += 1
+            return
+        self._waiting.append(record)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._write_all())
+
+    async def drain(self) -> None:
+        """Write what waits, once more if need be."""
+        task, self._task = self._task, None
+        if task is not None and self.trouble:
+            task.cancel()
+        elif task is not None:
+            await asyncio.wait({task})
+        if self._waiting:
+            await asyncio.to_thread(self._write_some)
+
+    async def close(self, at_ms: int) -> None:
+        """Say of the sessions of this process that they have ended."""
+        await asyncio.to_thread(self._close, at_ms)
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            if not await asyncio.to_thread(self._write_some):
+                await self._sleep(RETRY)
+
+    def _write_some(self) -> bool:
+        """In a thread. False when the disk took nothing more."""
+        with self._writing:
+            return self._write_some_alone()
+
+    def _write_some_alone(self) -> bool:
+        try:
+            while self._waiting:
+                self._write(self._waiting[0])
+                self._waiting.popleft()
+        except (OSError, SettingsError) as problem:
+            words = redact_text(str(problem))
+            if not self.trouble:
+                logger.warning("Session metrics cannot be written, trying again: %s", words)
+            self.trouble = words
+            return False
+        except Exception as error:
+            self._waiting.popleft()
+            self.lost += 1
+            logger.error("A turn is missing in the session metrics: %s", type(error).__name__)
+            return True
+        if self.trouble:
+            logger.warning("Session metrics can be written again")
+            self.trouble = ""
+        return True
+
+    def _write(self, record: Record) -> None:
+        """Written twice it still counts once: what its records are called depends on it alone."""
+        deltas = deltas_of(record)
+        if not deltas:
+            return
+        found = self._files.open(new_session(record, self._provider))
+        if not found.ours:
+            self.theirs += 1
+            return
+        self._opened.add(record.session_id)
+        for delta in deltas:
+            found.journal.append(delta)
+        self.written += len(deltas)
+
+    def _close(self, at_ms: int) -> None:
+        for session_id in self._opened:
+            found = self._files.find(session_id)
+            if found is not None:
+                self._files.close(found, status="completed", reason="proxy_stopped", at_ms=at_ms)
+
+
+def recover(files: SessionFiles, alive: Iterable[str]) -> int:
+    """Say of sessions whose proxy has died that they have ended; how many there were. Blocks.
+
+    `alive` are the run ids of the proxies that run.
+    """
+    recovered, running = 0, frozenset(alive)
+    for found in files.all():
+        session = found.session
+        if session is None or not session.ours or session.status != ACTIVE or session.run_id in running:
+            continue
+        times = [at for entry in found.journal.read().entries if (at := entry.delta.timestamp_ms) is not None]
+        at_ms = max(times, default=int(session.start_time))
+        recovered += files.close(found, status="recovered", reason="proxy_died", at_ms=at_ms)
+    return recovered

@@ -1,0 +1,77 @@
+"""The arguments of a tool call, as whole as they came, and the file operations made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from codemie_core.usage.answer import ToolCall
+from codemie_core.usage.json_values import parsed, rows, table, text
+from codemie_core.usage.languages import format_of, language_of
+from codemie_core.usage.line_counts import UNKNOWN_LINES, Lines
+from codemie_core.usage.operation import FileOperation, OperationType
+
+_LONGEST_PATH = 1024
+_LONGEST_PATTERN = 200
+_STRING = r'"((?:[^"\\]|\\.){0,4096})"'
+
+
+class Arguments:
+    """By name; "" and () for what is missing or of the wrong type."""
+
+    def __init__(self, call: ToolCall) -> None:
+        self.raw = call.arguments
+        self._table = {} if call.cut else table(parsed(call.arguments))
+        self.whole = bool(self._table)
+        """An object, complete: lines can be counted."""
+        self.cut = call.cut
+
+    def text(self, *names: str) -> str:
+        """The first of these that is given. Of cut arguments only what stands whole before the cut."""
+        for name in names:
+            if found := text(self._table.get(name)) or ("" if self.whole else self._before_the_cut(name)):
+                return found
+        return ""
+
+    def has_text(self, name: str) -> bool:
+        """Is it a string, be it empty?"""
+        return isinstance(self._table.get(name), str)
+
+    def truth(self, name: str) -> bool:
+        """Is it true?"""
+        return self._table.get(name) is True
+
+    def value(self, name: str) -> object:
+        """As it came; None when it is missing."""
+        return self._table.get(name)
+
+    def rows(self, name: str) -> Sequence[object]:
+        """A list."""
+        return rows(self._table.get(name))
+
+    def texts(self, *names: str) -> Iterator[str]:
+        """The strings in the first of these lists that is given."""
+        for name in names:
+            if found := [each for each in self.rows(name) if isinstance(each, str)]:
+                yield from found
+                return
+
+    def _before_the_cut(self, name: str) -> str:
+        # Names stand before contents; a match inside a string has its quotes escaped and is none.
+        found = re.search(rf'[{{,]\s*"{name}"\s*:\s*{_STRING}', self.raw[: 2 * 4096])
+        return text(parsed(f'"{found[1]}"')) if found else ""
+
+
+def operation(kind: OperationType, path: str, lines: Lines = UNKNOWN_LINES, pattern: str = "") -> FileOperation:
+    """With format and language of the path."""
+    short = _line(path, _LONGEST_PATH)
+    added, removed = lines
+    return FileOperation(
+        kind, short, format_of(short), language_of(short), added, removed, _line(pattern, _LONGEST_PATTERN)
+    )
+
+
+def _line(value: str, longest: int) -> str:
+    """Printable, in one line, without halves of characters, which no database takes."""
+    short = value[:longest]
+    return short if short.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in short)

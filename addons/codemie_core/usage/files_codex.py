@@ -1,0 +1,74 @@
+"""Codex' tools: files are changed by patches, given to a tool of their own or to a shell.
+
+https://github.com/openai/codex/blob/main/codex-rs/apply-patch/apply_patch_tool_instructions.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from codemie_core.usage.arguments import Arguments, operation
+from codemie_core.usage.line_counts import UNKNOWN_LINES
+from codemie_core.usage.operation import FileOperation, OperationType
+from codemie_core.usage.patches import FilePatch, apply_patches, count_lines, unified_diffs
+
+_APPLIES_PATCH = re.compile(r"\bapply_?patch\b")
+_APPLIES_DIFF = re.compile(r"\bgit apply\b|\bpatch -p\d")
+_NATIVE: Mapping[str, OperationType] = {"create_file": "write", "update_file": "edit", "delete_file": "delete"}
+
+
+def patched(text: str, whole: bool) -> Iterator[FileOperation]:
+    """What a patch does; a patch that is cut does not tell the lines."""
+    for file in apply_patches(text) or unified_diffs(text):
+        yield _of_patch(file, whole)
+
+
+def _apply_patch(given: Arguments) -> Iterator[FileOperation]:
+    """A custom tool brings the patch as it is, a function has it as its input, the API's own tool one file of it."""
+    if kind := _NATIVE.get(given.text("type")):
+        yield operation(kind, given.text("path"), (0, None) if kind == "delete" else count_lines(given.text("diff")))
+    elif given.whole:
+        yield from patched(given.text("input", "patch"), True)
+    else:
+        # Newlines in broken JSON are escaped.
+        text = given.raw if "\n" in given.raw else given.raw.replace("\\n", "\n")
+        yield from patched(text, not given.cut and text is given.raw)
+
+
+def _shell(given: Arguments) -> Iterator[FileOperation]:
+    if not given.whole:
+        yield from _in_command(given.raw.replace("\\n", "\n"), False)
+    for command in _commands(given):
+        yield from _in_command(command, True)
+
+
+def _in_command(command: str, whole: bool) -> Iterator[FileOperation]:
+    if _APPLIES_PATCH.search(command):
+        for file in apply_patches(command):
+            yield _of_patch(file, whole)
+    elif _APPLIES_DIFF.search(command):
+        for file in unified_diffs(command):
+            yield _of_patch(file, whole)
+
+
+def _commands(given: Arguments) -> Iterator[str]:
+    """exec_command and shell_command have a text, shell and local_shell one command's words, shell_call commands."""
+    for name in ("cmd", "command"):
+        if words := given.text(name) or "\n".join(given.texts(name)):
+            yield words
+    yield from given.texts("commands")
+
+
+def _of_patch(file: FilePatch, whole: bool) -> FileOperation:
+    return operation(file.type, file.path, (file.added, file.removed) if whole else UNKNOWN_LINES)
+
+
+TOOLS: Mapping[str, Callable[[Arguments], Iterator[FileOperation]]] = {
+    "apply_patch": _apply_patch,
+    "shell": _shell,
+    "shell_command": _shell,
+    "local_shell": _shell,
+    "exec_command": _shell,
+    "container.exec": _shell,
+}

@@ -1,0 +1,186 @@
+"""Brings what each session has done to CodeMie: how much, never what. See docs/metrics.md for what that is.
+
+Stands last, behind whoever counts, and fails open: no turn waits for it. What a turn adds is written to the session's
+file in a thread; now and then, and at the end, what has been written is sent with the session of the browser sign-in.
+Only for a profile of CodeMie (ai-run-sso), and only what went to its gateway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from mitmproxy import ctx
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
+
+from codemie_core.addon import Addon, AddonSettings
+from codemie_core.core_addon import core_of
+from codemie_core.durations import DURATION_PATTERN, Duration, TextOption, format_duration, parse_duration
+from codemie_core.errors import SettingsError
+from codemie_core.exchange import RUN_ID
+from codemie_core.metrics.switches import ON, gateway_hosts, why_not
+from codemie_core.options import FromEnv, FromProfile
+from codemie_core.sso.backend import api_base
+from codemie_core.usage.record import Record
+
+if TYPE_CHECKING:
+    from codemie_core.metrics.service import Service, Wanted
+
+SSO_URL_OPTION = "codemie_sso_auth_url"
+CA_FILE_OPTION = "codemie_upstream_attempts_ca_file"
+CLI_OPTION = "codemie_header_injection_cli"
+LONGEST_END = 4.0
+"""Seconds; the proxy's end gives each addon five."""
+
+
+def parse_interval(text: str | int | float) -> float:
+    """Seconds. A bare whole number is milliseconds, as in CodeMie's variables and profile."""
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text / 1000
+    if isinstance(text, str) and re.fullmatch(r"\d+", text.strip(), re.ASCII):
+        return int(text) / 1000
+    return parse_duration(text)
+
+
+Interval = Annotated[
+    float,
+    BeforeValidator(parse_interval),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+    TextOption(format_duration),
+]
+
+
+class MetricsSync(Addon, priority=100):
+    """The work is done by the service; here is when, and with what settings."""
+
+    class Settings(AddonSettings):
+        """CodeMie's own names for these settings count as well."""
+
+        enabled: Annotated[bool, FromEnv("CODEMIE_SESSION_SYNC_ENABLED", ON), FromProfile("sync_enabled")] = Field(
+            True, description="Send session metrics to CodeMie; otherwise they are only written to the session files."
+        )
+        interval: Annotated[Interval, FromEnv("CODEMIE_SESSION_SYNC_INTERVAL"), FromProfile("sync_interval_ms")] = (
+            Field(300.0, ge=1, description="Time between two rounds; a bare number is in milliseconds.")
+        )
+        dry_run: Annotated[
+            bool,
+            FromEnv("CODEMIE_SESSION_DRY_RUN", ON),
+            FromEnv("CODEMIE_METRICS_DRY_RUN", ON),
+            FromProfile("sync_dry_run"),
+        ] = Field(False, description="Send nothing; say in the log how much would be sent.")
+        layout: Literal["current", "seed"] = Field(
+            "current",
+            description="Session files in sessions/, or in metrics/sessions/ as CodeMie's tools once had them.",
+        )
+        schema_version: Literal["v1", "v2"] = Field(
+            "v2", description="What CodeMie is told: v2 as its tools today, v1 as once, with tokens."
+        )
+        path: str = Field("/v1/metrics", description="Where the API takes metrics.")
+        api_url: Annotated[str, FromEnv("CODEMIE_SYNC_API_URL")] = Field(
+            "", description="Base URL of the API that takes metrics; empty means the gateway that requests go to."
+        )
+        final_timeout: Duration = Field(
+            LONGEST_END, le=LONGEST_END, description="How long the end of the proxy may wait for the last round."
+        )
+
+        @field_validator("api_url")
+        @classmethod
+        def _may_get_a_session(cls, url: str) -> str:
+            return api_base_of(url) if url else ""
+
+        @field_validator("path")
+        @classmethod
+        def _is_a_path(cls, path: str) -> str:
+            if not re.fullmatch(r"(?:/[\w.~-]+)+", path, re.ASCII) or "/.." in path:
+                raise ValueError("must be like /v1/metrics")
+            return path
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        self._service: Service | None = None
+        self._hosts: frozenset[str] = frozenset()
+        self._why_not = ""
+
+    def settled(self) -> None:
+        """Take new settings while at work too."""
+        if self._service is None:
+            return
+        wanted, before = self._wanted(), self._service.wanted
+        if wanted.layout != before.layout:
+            raise SettingsError("codemie_metrics_sync_layout cannot be changed while the proxy runs; restart it")
+        self._service.wanted = wanted
+
+    def start(self) -> None:
+        """Send what earlier proxies have left, and begin to write."""
+        core = core_of(self)
+        profile, environ, url = core.layers.profile, core.layers.environ, self._gateway()
+        self._why_not = why_not(profile, url, environ)
+        vars(self).pop("usage_recorded", None)
+        if self._why_not:
+            vars(self)["usage_recorded"] = None
+            core.rewire()
+            return
+        core.rewire()
+        # It brings the database's library along, which a proxy of other APIs does without.
+        from codemie_core.metrics.service import Service
+
+        self._hosts = gateway_hosts(profile, url)
+        self._service = Service(core.places, environ, profile, self._wanted(), RUN_ID)
+        self._service.begin()
+
+    async def drain(self) -> None:
+        """Write what has been counted."""
+        if self._service is not None:
+            await self._service.recorder.drain()
+
+    async def stop(self) -> None:
+        """Send what is left."""
+        service, self._service = self._service, None
+        if service is not None:
+            await service.end(self.settings.final_timeout)
+
+    def health(self) -> Mapping[str, object]:
+        """What is written, sent and waiting; or why there is nothing."""
+        return {"off": self._why_not} if self._service is None else self._service.shown()
+
+    def usage_recorded(self, record: Record) -> None:
+        """A turn has ended and is counted."""
+        if self._service is not None and record.host.lower() in self._hosts:
+            self._service.recorder.put(record)
+
+    def _gateway(self) -> str:
+        if SSO_URL_OPTION in ctx.options:
+            return str(getattr(ctx.options, SSO_URL_OPTION))
+        return core_of(self).layers.profile.gateway_url
+
+    def _wanted(self) -> Wanted:
+        from codemie_core.metrics.service import Wanted
+
+        own = self.settings
+        found = {name: str(getattr(ctx.options, name)) for name in (CA_FILE_OPTION, CLI_OPTION) if name in ctx.options}
+        cli = found.get(CLI_OPTION, "")
+        return Wanted(
+            url=own.api_url or self._gateway(),
+            enabled=own.enabled,
+            interval=own.interval,
+            dry_run=own.dry_run,
+            layout=own.layout,
+            schema=own.schema_version,
+            path=own.path,
+            ca_file=found.get(CA_FILE_OPTION, ""),
+            **({"cli": cli} if cli else {}),
+        )
+
+
+def api_base_of(url: str) -> str:
+    """The same with the gateway's path. ValueError where a session must not go."""
+    try:
+        return api_base(url)
+    except SettingsError as problem:
+        raise ValueError(str(problem)) from None
+
+
+addons = [MetricsSync()]

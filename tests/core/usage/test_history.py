@@ -1,0 +1,445 @@
+"""The history: nobody waits for it, and no turn is lost while memory lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from codemie_core.places import Places
+from codemie_core.store import tables
+from codemie_core.store.database import Database, open_database
+from codemie_core.store.payloads import Payload, load_payload
+from codemie_core.store.place import DATABASE_VARIABLE
+from codemie_core.store.retention import Keeping
+from codemie_core.store.secrets import vault_checks
+from codemie_core.store.shared import take_store
+from codemie_core.usage import history as module
+from codemie_core.usage import packing
+from codemie_core.usage.history import History
+from codemie_core.usage.record import Record
+from codemie_core.vault import open_vault
+from support.elsewhere import elsewhere, end, outcomes
+from support.postgres import Postgres, running_postgres
+from support.records import new_record, told, tool_use
+
+BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+SQLITE = {"CODEMIE_KEYRING": "0"}
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=BOTH)
+def environ(request: pytest.FixtureRequest) -> dict[str, str]:
+    if request.param == "sqlite":
+        return dict(SQLITE)
+    return {**SQLITE, DATABASE_VARIABLE: request.getfixturevalue("postgres").new_database()}
+
+
+@pytest.fixture
+def places(codemie_home: Path) -> Places:
+    return Places(codemie_home)
+
+
+@pytest.fixture
+def database(places: Places, environ: dict[str, str]) -> Iterator[Database]:
+    """The same database, looked at from outside."""
+    database = open_database(places, environ)
+    yield database
+    database.close()
+
+
+def stored(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.scalar(sa.select(sa.func.count()).select_from(tables.requests)) or 0)
+
+
+async def until(met: Callable[[], object], within: float = 20.0) -> None:
+    async with asyncio.timeout(within):
+        while not met():  # noqa: ASYNC110 - other threads do it
+            await asyncio.sleep(0.01)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_turns_are_stored_soon_and_at_the_end_all_of_them(
+    places: Places, environ: dict[str, str], database: Database
+) -> None:
+    history = History(places, environ)
+    history.begin()
+    history.put(new_record(id="one", tools=(tool_use("a"),)))
+    await until(lambda: stored(database) == 1)
+    for _ in range(700):
+        history.put(new_record())
+    assert await history.end(20)
+    assert stored(database) == 701
+    assert history.shown() == {"stored": 701, "waiting": 0, "lost": 0}
+
+
+async def test_without_a_database_it_makes_one_and_what_was_put_before_is_in_it(places: Places) -> None:
+    history = History(places, SQLITE)
+    history.put(new_record())
+    assert not places.proxy.exists()
+    history.begin()
+    assert await history.end(10)
+    database = open_database(places, SQLITE)
+    assert stored(database) == 1
+    database.close()
+
+
+async def test_putting_costs_nobody_time(places: Places) -> None:
+    history = History(places, SQLITE)
+    history.begin()
+    records = [new_record(tools=(tool_use(f"c{n}"),)) for n in range(3_000)]
+    took = []
+    for record in records:
+        begun = time.perf_counter()
+        history.put(record)
+        took.append(time.perf_counter() - begun)
+    took.sort()
+    assert took[len(took) // 2] < 20e-6
+    assert await history.end(20)
+
+
+async def test_threads_may_put_at_the_same_time(places: Places, environ: dict[str, str], database: Database) -> None:
+    history = History(places, environ)
+    history.begin()
+
+    def some() -> None:
+        for _ in range(500):
+            history.put(new_record())
+
+    await asyncio.gather(*(asyncio.to_thread(some) for _ in range(6)))
+    assert await history.end(20)
+    assert stored(database) == history.stored == 3_000
+
+
+async def test_a_database_that_another_process_holds_for_long_costs_one_warning_and_no_turn(
+    places: Places, environ: dict[str, str], database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    holds = """
+    database = open_database(places, os.environ)
+    with database.writing() as connection:
+        print("held", flush=True)
+        sys.stdin.readline()
+    """
+    other = elsewhere(holds, environ)
+    try:
+        assert other.stdout is not None
+        assert await asyncio.to_thread(other.stdout.readline) == "held\n"
+        history = History(places, environ)
+        history.begin()
+        for number in range(1_000):
+            history.put(new_record(id=f"r{number}"))
+            if number % 100 == 0:
+                await asyncio.sleep(0.25)
+        await until(lambda: history.trouble)
+        assert "cannot be used" in history.trouble
+        assert history.shown()["waiting"] == 1_000
+        store = await asyncio.to_thread(take_store, places, environ)
+        assert store.worker.waiting == 1, "what waits in the store's thread must not grow"
+        await asyncio.to_thread(store.release)
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+        await until(lambda: stored(database) == 1_000)
+        await until(lambda: not history.trouble)
+    finally:
+        end(other)
+    assert await history.end(10)
+    told_of = [line.partition(":")[0] for line in warnings(caplog)]
+    assert told_of[0] == "Not stored for now, trying again"
+    assert len(told_of) == 2, told_of
+
+
+async def test_a_database_that_cannot_be_opened_yet_is_waited_for(
+    places: Places, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.05)
+    places.ensure_private(places.proxy)
+    (places.proxy / "proxy.db").write_bytes(b"no database" * 500)
+    history = History(places, SQLITE)
+    history.begin()
+    history.put(new_record())
+    await until(lambda: history.trouble)
+    await asyncio.sleep(0.3)
+    (places.proxy / "proxy.db").unlink()
+    await until(lambda: history.stored == 1)
+    assert history.trouble == ""
+    assert await history.end()
+    assert [line[:30] for line in warnings(caplog)] == [
+        "The history is not stored for ",
+        "The database " + str(places.proxy)[:17],
+    ]
+
+
+FULL_DISK = """
+import asyncio, logging, resource
+from codemie_core.usage.history import History
+from codemie_core.usage.record import Record
+from support.records import new_record
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+open_database(places, os.environ).close()
+history = History(places, os.environ)
+history.begin()
+def until(met):
+    limit = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+history.put(new_record())
+until(lambda: history.stored == 1)
+used = (places.proxy / "proxy.db-wal").stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (used + 20_000, resource.RLIM_INFINITY))
+for number in range(2_000):
+    history.put(new_record(id=f"r{number}"))
+until(lambda: history.trouble)
+time.sleep(2.5)
+assert history.shown()["waiting"] == 2_000, history.shown()
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+until(lambda: history.stored == 2_001)
+until(lambda: not history.trouble)
+assert asyncio.run(history.end())
+database = open_database(places, os.environ)
+with database.reading() as connection:
+    print(connection.exec_driver_sql("select count(*) from requests").scalar())
+"""
+
+
+def test_a_full_disk_costs_one_warning_and_no_turn() -> None:
+    [said] = outcomes([elsewhere(FULL_DISK, SQLITE)])
+    lines = said.splitlines()
+    assert len(lines) == 3, said
+    assert lines[0].startswith("Not stored for now, trying again: the database")
+    assert lines[1].endswith("can be used again")
+    assert lines[2] == "2001"
+
+
+KILLED = """
+from codemie_core.usage.history import History
+from codemie_core.usage.record import Record
+from support.records import new_record, tool_use
+history = History(places, os.environ)
+history.begin()
+number = 0
+while True:
+    history.put(new_record(id=f"{number:08}", tools=(tool_use(f"c{number}"),)))
+    number += 1
+    if number % 50 == 0:
+        time.sleep(0.005)
+        print(history.stored, flush=True)
+"""
+
+
+@pytest.mark.parametrize("enough", [300, 1_900])
+def test_a_proxy_that_is_killed_loses_only_what_was_not_yet_stored(
+    places: Places, environ: dict[str, str], enough: int
+) -> None:
+    process = elsewhere(KILLED, environ)
+    try:
+        assert process.stdout is not None
+        while (told_stored := int(process.stdout.readline())) < enough:
+            pass
+    finally:
+        end(process)
+    database = open_database(places, environ)
+    with database.reading() as connection:
+        kept = sorted(connection.scalars(sa.select(tables.requests.c.id)))
+        children = connection.scalar(sa.select(sa.func.count()).select_from(tables.tool_calls))
+    database.close()
+    assert len(kept) >= told_stored
+    assert kept == [f"{number:08}" for number in range(len(kept))]
+    assert children == len(kept)
+
+
+async def test_twenty_thousand_turns_leave_no_memory_behind(
+    places: Places, environ: dict[str, str], database: Database
+) -> None:
+    history = History(places, environ)
+    history.begin()
+    last = ""
+    for number in range(20_000):
+        done = (told(f"call{number - 1}", True, last),) if last else ()
+        last, tools = f"r{number}", (tool_use(f"call{number}"),)
+        history.put(new_record(id=last, conversation_id=f"c{number % 50}", tools=tools, done=done))
+        if number % 200 == 0:
+            await asyncio.sleep(0.005)
+    assert await history.end(60)
+    assert history.shown() == {"stored": 20_000, "waiting": 0, "lost": 0}
+    with database.reading() as connection:
+        row = connection.execute(
+            sa.select(
+                sa.func.count(),
+                sa.func.sum(tables.requests.c.cost_nano_usd),
+                sa.func.sum(tables.requests.c.output_tokens),
+            )
+        ).one()
+        calls = connection.scalar(sa.select(sa.func.count()).where(tables.tool_calls.c.ok.is_(True)))
+    assert tuple(row) == (20_000, 20_000 * 15_411_000, 20_000 * 300)
+    assert calls == 19_999
+    assert sum(type(each) is Record for each in gc.get_objects()) < 2 * module.BATCH
+
+
+async def test_when_memory_does_not_last_turns_are_lost_and_counted(
+    places: Places, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "MOST", 10)
+    history = History(places, SQLITE)
+    for _ in range(25):
+        history.put(new_record())
+    assert (history.shown()["waiting"], history.lost) == (10, 15)
+    assert len([line for line in warnings(caplog) if "losing turns" in line]) == 1
+    history.begin()
+    assert await history.end(10)
+    assert history.stored == 10
+
+
+async def test_long_arguments_of_tools_do_not_wait_with_their_turn(places: Places) -> None:
+    history = History(places, SQLITE)
+    long = tool_use("a")
+    long = replace(long, call=replace(long.call, arguments="x" * 10_000))
+    history.put(new_record(tools=(long,)))
+    assert history._records[0].tools[0].call.arguments == ""
+    assert history._records[0].tools[0].files == long.files
+
+
+async def test_the_end_is_bounded_and_tells_what_is_missing(
+    places: Places, environ: dict[str, str], database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = History(places, environ)
+    history.begin()
+    await until(lambda: history._store)
+    with database.writing():
+        history.put(new_record())
+        begun = time.monotonic()
+        assert not await history.end(0.5)
+        assert time.monotonic() - begun < 3
+    assert any("1 turns are missing in the history: " in line for line in warnings(caplog))
+
+
+async def test_a_database_of_a_newer_version_keeps_nothing_and_nothing_waits(
+    places: Places, environ: dict[str, str], database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with database.writing() as connection:
+        connection.exec_driver_sql("update alembic_version set version_num = '9999'")
+    history = History(places, environ, Keeping())
+    history.put(new_record())
+    history.begin()
+    await until(lambda: history._store)
+    history.put(new_record())
+    assert history.shown()["waiting"] == 0
+    assert "update codemie-proxy" in str(history.shown()["trouble"])
+    assert await history.end()
+    assert len(warnings(caplog)) == 1
+
+
+async def test_another_part_of_the_proxy_shares_its_thread_and_may_leave_first(
+    places: Places, environ: dict[str, str], database: Database
+) -> None:
+    store = await asyncio.to_thread(take_store, places, environ)
+    history = History(places, environ)
+    history.begin()
+    await until(lambda: history._store)
+    assert history._store is store
+    await asyncio.to_thread(store.release)
+    history.put(new_record())
+    assert await history.end(10)
+    assert stored(database) == 1
+
+
+async def test_what_is_old_goes_while_it_works(
+    places: Places, environ: dict[str, str], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_SWEEP", 0.05)
+    history = History(places, environ, Keeping(), clock=lambda: new_record().started_ms / 1000 + 91 * 86_400)
+    for _ in range(300):
+        history.put(new_record())
+    history.put(new_record(id="new", started_ms=new_record().started_ms + 2 * 86_400_000))
+    monkeypatch.setattr("codemie_core.store.retention.INTERVAL", 0.05)
+    history.begin()
+    await until(lambda: history.stored == 301 and stored(database) == 1)
+    history.keep(Keeping(seconds=1.0))
+    await until(lambda: stored(database) == 0)
+    assert await history.end(10)
+
+
+def said(text: str) -> Payload:
+    payload = Payload.of(1_000, 10_000)
+    payload.request(text.encode())
+    return payload
+
+
+async def test_payloads_are_stored_with_their_turns_and_sealed_by_the_homes_vault(
+    places: Places, environ: dict[str, str], database: Database
+) -> None:
+    history = History(places, environ)
+    history.begin()
+    for number in range(120):
+        history.put(new_record(id=f"r{number}"), said(f"question {number}"))
+    await until(lambda: history.shown().get("payloads") == 120)
+    assert await history.end(10)
+    with database.reading() as connection:
+        vault = open_vault(places, environ, vault_checks(connection))
+        found = load_payload(connection, vault, "r7")
+    assert found is not None
+    assert found.request.body == "question 7"
+
+
+async def test_at_the_end_payloads_are_packed_and_stored_too(
+    places: Places, environ: dict[str, str], database: Database
+) -> None:
+    history = History(places, environ)
+    history.begin()
+    await until(lambda: history._store)
+    for number in range(60):
+        history.put(new_record(id=f"r{number}"), said(f"question {number}"))
+    assert await history.end(20)
+    with database.reading() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.payloads)) == 60
+
+
+async def test_payloads_are_dropped_before_a_turn_is(
+    places: Places, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(packing, "MOST_HELD", 20_000)
+    history = History(places, SQLITE)
+    for _ in range(50):
+        history.put(new_record(), said("x" * 4_000))
+    shown = history.shown()
+    assert shown["waiting"] == 50
+    assert isinstance(shown["payloads_dropped"], int)
+    assert shown["payloads_dropped"] > 30
+    assert len([line for line in warnings(caplog) if "Payloads are dropped" in line]) == 1
+    history.begin()
+    assert await history.end(20)
+    assert history.stored == 50
+
+
+async def test_without_its_vault_payloads_are_dropped_and_turns_are_stored(
+    places: Places, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = History(places, SQLITE)
+    history.begin()
+    history.put(new_record(), said("one"))
+    await until(lambda: history.shown().get("payloads") == 1)
+    assert await history.end()
+    (places.proxy / "vault.key").unlink()
+    history = History(places, SQLITE)
+    history.begin()
+    history.put(new_record(), said("two"))
+    await until(lambda: history.stored == 1 and history.shown().get("payloads_dropped") == 1)
+    assert await history.end()
+    assert any("Payloads are dropped" in line and "vault.key" in line for line in warnings(caplog))

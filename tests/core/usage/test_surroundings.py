@@ -1,0 +1,48 @@
+"""Folder and branch, in the words of each agent."""
+
+import time
+
+import pytest
+
+from codemie_core.usage.surroundings import Surroundings, surroundings
+
+
+@pytest.mark.parametrize(
+    "text, folder",
+    [
+        (
+            "# Environment\n - Primary working directory: /home/dev/my project\n - Platform: linux",
+            "/home/dev/my project",
+        ),
+        ("<env>\nWorking directory: /home/dev/project\nIs directory a git repo: Yes\n</env>", "/home/dev/project"),
+        ("<env>\n  Working directory: C:\\work\\project\n</env>", "C:\\work\\project"),
+        ("<environment_context>\n  <cwd>/home/dev/project</cwd>\n</environment_context>", "/home/dev/project"),
+        ("My OS is linux\nI'm currently working in the directory: /home/dev/project\n", "/home/dev/project"),
+        ("- **Workspace Directories:**\n  - /home/dev/project\n  - /home/dev/other\n", "/home/dev/project"),
+        ("Additional working directory: /tmp", ""),
+        ("Working directory: \n", ""),
+        ("Working directory: /a\x00b", ""),
+        ("", ""),
+    ],
+)
+def test_the_folder_is_found(text: str, folder: str) -> None:
+    assert surroundings([text]).folder == folder
+
+
+def test_the_branch_is_found_beside_it_in_another_text() -> None:
+    texts = ["Working directory: /p", "gitStatus: as of now\nCurrent branch: feature/x\n\nMain branch: main"]
+    assert surroundings(texts) == Surroundings("/p", "feature/x")
+
+
+def test_the_first_text_that_says_it_counts() -> None:
+    assert surroundings(["Working directory: /p", "Working directory: /q"]).folder == "/p"
+
+
+def test_nothing_said_is_nothing_found() -> None:
+    assert surroundings([]) == Surroundings()
+
+
+def test_a_long_text_takes_no_longer_than_its_length() -> None:
+    began = time.perf_counter()
+    assert surroundings(["\n" + " *-\t" * 500_000, "- **Workspace Directories:**" * 50_000]).folder == ""
+    assert time.perf_counter() - began < 5
