@@ -55,7 +55,7 @@ UNLOGGED = dump("mitmdump -s codemie.py, no log", BUNDLE, options=("codemie_disa
 UNMETERED = dump(
     "mitmdump -s codemie.py, not metered",
     BUNDLE,
-    options=("codemie_disabled=usage_metering,telemetry,metrics_sync",),
+    options=tuple(f"codemie_disabled={name}" for name in ("usage_metering", "telemetry", "metrics_sync")),
 )
 OBSERVED = dump("mitmdump -s codemie.py, one observer", BUNDLE, BENCH / "one_observer.py")
 SMALL_POOL = dump("mitmdump -s codemie.py, 2 accounts", BUNDLE, furnish=partial(fill, accounts=2, known=0))

@@ -95,7 +95,9 @@ def one_round(dice: random.Random, report: Report) -> None:
     api = shape.api if dice.random() < 0.9 else dice.choice(MODEL_APIS)
     meter = StreamMeter(api, dice.random)
     if dice.random() < 0.8:
-        meter.begin(dice.choice((shape.content_type, shape.content_type, "application/json", "", "\x00;;", "text/html")))
+        meter.begin(
+            dice.choice((shape.content_type, shape.content_type, "application/json", "", "\x00;;", "text/html"))
+        )
     if shape.form == "messages" or dice.random() < 0.1:
         answer = _as_messages(meter, body)
     else:
@@ -193,7 +195,11 @@ def _mixed(dice: random.Random, body: bytes, shape: Shape) -> bytes:
 def _endless(dice: random.Random, body: bytes, _: Shape) -> bytes:
     place = dice.randrange(len(body) + 1)
     size = dice.choice((1_000, 70_000, 300_000, 1_100_000))
-    return body[:place] + dice.choice((b"x", b"[", b'{"a":', b'"\\', b"9", b"data: ", b"\n", b"\xff")) * size + body[place:]
+    return (
+        body[:place]
+        + dice.choice((b"x", b"[", b'{"a":', b'"\\', b"9", b"data: ", b"\n", b"\xff")) * size
+        + body[place:]
+    )
 
 
 def _noise(dice: random.Random, body: bytes, _: Shape) -> bytes:

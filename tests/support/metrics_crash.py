@@ -66,7 +66,8 @@ async def _work(orders: Orders) -> None:
             for _ in range(random.randrange(1, 4)):
                 number += 1
                 append(orders.home, service.files, session_id, f"{orders.name}-{number}")
-        await service.round()
+        if (await service.round()).busy:
+            await asyncio.sleep(0.05)
 
 
 def append(home: Path, files: SessionFiles, session_id: str, record_id: str) -> None:
@@ -101,7 +102,7 @@ def intrude(home: Path, name: str) -> None:
             with found.journal.path.open("a") as file:
                 file.write(json.dumps(line, separators=(",", ":")) + "\n")
             _acknowledge(home, record_id)
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def _acknowledge(home: Path, record_id: str) -> None:

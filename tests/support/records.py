@@ -33,7 +33,7 @@ def new_record(**changes: Any) -> Record:
         "model_served": "claude-sonnet-4-5-20250929",
         "account": "main",
         "client_key": "",
-        "labels": Labels("project", "owner/repository", "main", "/home/someone/project"),
+        "labels": Labels("project", "owner/repository", "main", "/srv/project"),
         "status": 200,
         "terminal": "complete",
         "error": "",

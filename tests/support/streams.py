@@ -76,9 +76,13 @@ class Shape:
     @property
     def nano_usd(self) -> int | None:
         """The price in billionths of a dollar; None when it cannot be known."""
-        if self.rates is None or self.whole.usage.input is None:
+        return self.nano_usd_of(self.whole)
+
+    def nano_usd_of(self, answer: Answer) -> int | None:
+        """The price of what one of its answers knows."""
+        if self.rates is None or answer.usage.input is None or answer.usage.output is None:
             return None
-        exact = self.rates.nano_usd(self.whole.usage)
+        exact = self.rates.nano_usd(answer.usage)
         assert exact == exact.to_integral_value(), f"{self.name}: choose counts without a fraction of a nano-dollar"
         return int(exact)
 

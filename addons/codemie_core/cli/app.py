@@ -12,7 +12,20 @@ except ModuleNotFoundError:
     # A wheel installed without its extra.
     sys.exit("codemie-proxy: the command line needs typer and rich: pip install 'codemie-proxy[cli]'")
 
-from codemie_core.cli import accounts, auth, config, demo, keys, start, status, vault, version
+from codemie_core.cli import (
+    accounts,
+    auth,
+    config,
+    demo,
+    keys,
+    requests,
+    sessions,
+    start,
+    stats,
+    status,
+    vault,
+    version,
+)
 from codemie_core.errors import CodemieError
 
 PROGRAM = "codemie-proxy"
@@ -33,6 +46,9 @@ app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
 app.add_typer(vault.app, name="vault")
 app.add_typer(config.app, name="config")
+app.command(epilog=stats.EXAMPLES)(stats.stats)
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(requests.app, name="requests")
 app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
 app.command(epilog="Example: codemie-proxy version")(version.version)
 

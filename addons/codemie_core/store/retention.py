@@ -10,12 +10,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, func, select, text
 
 from codemie_core.store import tables
+from codemie_core.store.keeping import Keeping
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -37,17 +37,6 @@ _SIZE = (
     "select coalesce(sum(n_live_tup), 0) from pg_stat_user_tables "
     "where schemaname = current_schema() and relname = 'requests'"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """What is kept. 0 is without a bound."""
-
-    seconds: float = 90 * 86_400.0
-    """How long turns are kept, with all that belongs to them."""
-    bytes: int = 1024**3
-    """How large the database may become; payloads go first, then the oldest turns."""
-    payload_seconds: float = 86_400.0
 
 
 class Sweeper:

@@ -14,17 +14,20 @@ from codemie_core.usage.operation import FileOperation, OperationType
 _LONGEST_PATH = 1024
 _LONGEST_PATTERN = 200
 _STRING = r'"((?:[^"\\]|\\.){0,4096})"'
+_FIRST = 8192
+"""Characters in which cut arguments must name their file."""
 
 
 class Arguments:
     """By name; "" and () for what is missing or of the wrong type."""
 
     def __init__(self, call: ToolCall) -> None:
-        self.raw = call.arguments
+        self._raw = call.arguments
         self._table = {} if call.cut else table(parsed(call.arguments))
         self.whole = bool(self._table)
         """An object, complete: lines can be counted."""
-        self.cut = call.cut
+        self.plain = not call.cut and not call.arguments.lstrip().startswith("{")
+        """All of a custom tool's text."""
 
     def text(self, *names: str) -> str:
         """The first of these that is given. Of cut arguments only what stands whole before the cut."""
@@ -56,9 +59,13 @@ class Arguments:
                 yield from found
                 return
 
+    def free_text(self) -> str:
+        """All there is, when it is no whole object: what a custom tool is given, or cut JSON with its newlines."""
+        return self._raw if "\n" in self._raw else self._raw.replace("\\n", "\n")
+
     def _before_the_cut(self, name: str) -> str:
         # Names stand before contents; a match inside a string has its quotes escaped and is none.
-        found = re.search(rf'[{{,]\s*"{name}"\s*:\s*{_STRING}', self.raw[: 2 * 4096])
+        found = re.search(rf'[{{,]\s*"{name}"\s*:\s*{_STRING}', self._raw[:_FIRST])
         return text(parsed(f'"{found[1]}"')) if found else ""
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from codemie_core.usage.arguments import Arguments, operation
-from codemie_core.usage.line_counts import UNKNOWN_LINES
+from codemie_core.usage.line_counts import UNKNOWN_LINES, Lines
 from codemie_core.usage.operation import FileOperation, OperationType
 from codemie_core.usage.patches import FilePatch, apply_patches, count_lines, unified_diffs
 
@@ -27,18 +27,20 @@ def patched(text: str, whole: bool) -> Iterator[FileOperation]:
 def _apply_patch(given: Arguments) -> Iterator[FileOperation]:
     """A custom tool brings the patch as it is, a function has it as its input, the API's own tool one file of it."""
     if kind := _NATIVE.get(given.text("type")):
-        yield operation(kind, given.text("path"), (0, None) if kind == "delete" else count_lines(given.text("diff")))
+        yield operation(kind, given.text("path"), _native_lines(kind, given) if given.whole else UNKNOWN_LINES)
     elif given.whole:
         yield from patched(given.text("input", "patch"), True)
     else:
-        # Newlines in broken JSON are escaped.
-        text = given.raw if "\n" in given.raw else given.raw.replace("\\n", "\n")
-        yield from patched(text, not given.cut and text is given.raw)
+        yield from patched(given.free_text(), given.plain)
+
+
+def _native_lines(kind: OperationType, given: Arguments) -> Lines:
+    return (0, None) if kind == "delete" else count_lines(given.text("diff"))
 
 
 def _shell(given: Arguments) -> Iterator[FileOperation]:
     if not given.whole:
-        yield from _in_command(given.raw.replace("\\n", "\n"), False)
+        yield from _in_command(given.free_text(), False)
     for command in _commands(given):
         yield from _in_command(command, True)
 

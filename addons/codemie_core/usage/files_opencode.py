@@ -29,7 +29,7 @@ def _multi_edit(given: Arguments) -> Iterator[FileOperation]:
 
 
 def _patch(given: Arguments) -> Iterator[FileOperation]:
-    yield from patched(given.text("patchText", "input") if given.whole else given.raw, given.whole)
+    yield from patched(given.text("patchText") if given.whole else given.free_text(), given.whole)
 
 
 def _read(given: Arguments) -> Iterator[FileOperation]:

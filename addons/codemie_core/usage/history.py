@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
+from codemie_core.store.keeping import Keeping
 from codemie_core.store.shared import SharedStore, take_store
 from codemie_core.usage.packing import Packing
 from codemie_core.usage.record import Record, ToolUse
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from codemie_core.store.payloads import Payload
-    from codemie_core.store.retention import Keeping, Sweeper
+    from codemie_core.store.retention import Sweeper
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from codemie_core.store import retention, tables
 from codemie_core.store.database import Database
 from codemie_core.store.history import save_records
+from codemie_core.store.keeping import Keeping
 from codemie_core.store.payloads import Payload, pack, save_payloads
 from codemie_core.store.place import database_file
-from codemie_core.store.retention import INTERVAL, PAUSE, Keeping, Sweeper
+from codemie_core.store.retention import INTERVAL, PAUSE, Sweeper
 from codemie_core.vault import Vault
 from support.records import STARTED_MS, new_record, tool_use
 

@@ -52,3 +52,16 @@ def test_an_operation_has_format_language_and_bounds() -> None:
     assert (len(long.path), len(long.pattern)) == (1024, 200)
     assert "\n" not in long.pattern
     assert operation("read", "a\ud83d\x00b").path == "a??b"
+
+
+@pytest.mark.parametrize(
+    "text, cut, plain, free",
+    [
+        ("*** Begin\n+x", False, True, "*** Begin\n+x"),
+        ("*** Begin\n+x", True, False, "*** Begin\n+x"),
+        ('{"input": "*** Begin\\n+x', False, False, '{"input": "*** Begin\n+x'),
+    ],
+)
+def test_a_custom_tools_text_is_told_from_broken_json(text: str, cut: bool, plain: bool, free: str) -> None:
+    given = arguments(text, cut)
+    assert (given.plain, given.free_text()) == (plain, free)

@@ -13,7 +13,7 @@ REMINDER = (
 )
 BILLING = "x-anthropic-billing-header: cc_version=2.1.197.578; cc_entrypoint=sdk-cli;"
 ENVIRONMENT = (
-    "# Environment\nYou are here:\n - Primary working directory: /home/dev/project\n - Is a git repository: true"
+    "# Environment\nYou are here:\n - Primary working directory: /srv/dev/project\n - Is a git repository: true"
 )
 GIT = "gitStatus: This is the git status at the start.\nCurrent branch: feature/x\n\nMain branch: main"
 USED = {"type": "tool_use", "id": "toolu_1", "name": "Write", "input": {}}
@@ -133,7 +133,7 @@ def test_a_prefilled_answer_does_not_hide_the_prompt() -> None:
 
 def test_folder_and_branch_are_what_claude_code_says() -> None:
     asked = asked_of_anthropic(PATH, claude_code(FIRST))
-    assert (asked.folder, asked.branch) == ("/home/dev/project", "feature/x")
+    assert (asked.folder, asked.branch) == ("/srv/dev/project", "feature/x")
 
 
 def test_a_path_of_a_cloud_names_model_and_stream() -> None:

@@ -8,7 +8,7 @@ from codemie_core.usage.asked import ToolResult
 from codemie_core.usage.asking_chat import asked_of_chat
 
 PATH = "/v1/chat/completions"
-SYSTEM = {"role": "system", "content": "You are OpenCode.\n<env>\n  Working directory: /home/dev/project\n</env>"}
+SYSTEM = {"role": "system", "content": "You are OpenCode.\n<env>\n  Working directory: /srv/dev/project\n</env>"}
 PROMPT = {"role": "user", "content": "Please write a file."}
 CALLED = {
     "role": "assistant",
@@ -53,4 +53,4 @@ def test_text_parts_are_a_prompt() -> None:
 
 
 def test_the_folder_is_what_opencode_says() -> None:
-    assert asked_of_chat(PATH, chat(SYSTEM, PROMPT)).folder == "/home/dev/project"
+    assert asked_of_chat(PATH, chat(SYSTEM, PROMPT)).folder == "/srv/dev/project"

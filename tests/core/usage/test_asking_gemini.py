@@ -10,10 +10,10 @@ from codemie_core.usage.asking_gemini import asked_of_gemini
 PATH = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
 CONTEXT = (
     "<session_context>\nThis is the Gemini CLI. We are setting up the context for our chat.\n"
-    "Today is Friday, November 20, 2026.\n- **Workspace Directories:**\n  - /home/dev/project\n</session_context>"
+    "Today is Friday, November 20, 2026.\n- **Workspace Directories:**\n  - /srv/dev/project\n</session_context>"
 )
 CALL = {"functionCall": {"id": "write_file_1_0", "name": "write_file", "args": {}}}
-TOOLS = [{"functionDeclarations": []}]
+TOOLS: list[dict[str, Any]] = [{"functionDeclarations": []}]
 
 
 def content(role: str, *parts: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def cli(*contents: dict[str, Any], **changes: object) -> dict[str, Any]:
 def test_the_first_request_of_gemini_cli_is_one_prompt_in_its_folder() -> None:
     asked = asked_of_gemini(PATH, cli(FIRST))
     assert (asked.model, asked.stream, asked.prompts) == ("gemini-3.8-flash", True, 1)
-    assert asked.folder == "/home/dev/project"
+    assert asked.folder == "/srv/dev/project"
 
 
 def test_the_context_alone_is_no_prompt() -> None:

@@ -19,7 +19,7 @@ def message(role: str, text: str, kind: str = "", id_: str = "") -> dict[str, An
     return item | ({"id": id_} if id_ else {})
 
 
-def environment(folder: str = "/home/dev/project") -> dict[str, Any]:
+def environment(folder: str = "/srv/dev/project") -> dict[str, Any]:
     text = f"<environment_context>\n  <cwd>{folder}</cwd>\n  <shell>bash</shell>\n</environment_context>"
     return message("user", text, "environments.environment_context")
 
@@ -37,7 +37,7 @@ def body(*items: dict[str, Any], **more: object) -> dict[str, Any]:
 def test_the_first_request_of_codex_is_one_prompt_in_its_folder() -> None:
     asked = asked_of_responses(PATH, body(INSTRUCTIONS, environment(), PROMPT))
     assert (asked.model, asked.stream, asked.prompts, asked.results) == ("gpt-5", True, 1, ())
-    assert asked.folder == "/home/dev/project"
+    assert asked.folder == "/srv/dev/project"
 
 
 def test_what_codex_does_not_call_a_persons_is_no_prompt() -> None:
@@ -108,5 +108,5 @@ def test_a_title_of_opencode_is_no_prompt() -> None:
 
 
 def test_the_newest_environment_counts() -> None:
-    moved = environment("/home/dev/elsewhere")
-    assert asked_of_responses(PATH, body(environment(), PROMPT, CALL, OUTPUT, moved)).folder == "/home/dev/elsewhere"
+    moved = environment("/srv/dev/elsewhere")
+    assert asked_of_responses(PATH, body(environment(), PROMPT, CALL, OUTPUT, moved)).folder == "/srv/dev/elsewhere"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codemie_core import agents
@@ -41,6 +41,7 @@ def test_other_tools_and_agents_touch_no_file(agent: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("agent, name", EVERY_TOOL)
+@settings(max_examples=30)
 @given(given_=objects, cut=st.booleans(), length=st.integers(0, 500))
 def test_no_arguments_raise(agent: str, name: str, given_: dict[str, object], cut: bool, length: int) -> None:
     whole = json.dumps(given_)
@@ -51,6 +52,7 @@ def test_no_arguments_raise(agent: str, name: str, given_: dict[str, object], cu
 
 
 @pytest.mark.parametrize("agent, name", EVERY_TOOL)
+@settings(max_examples=20)
 @given(text=st.text() | st.sampled_from(["", "null", "[]", '"x"', "[" * 100_000, '{"a":' * 100_000]))
 def test_what_is_no_json_does_not_raise(agent: str, name: str, text: str) -> None:
     assert isinstance(file_operations(agent, ToolCall("a", name, text, 0)), tuple)

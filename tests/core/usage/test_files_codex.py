@@ -8,7 +8,16 @@ from codemie_core.usage.answer import ToolCall
 from codemie_core.usage.files import file_operations
 from codemie_core.usage.operation import FileOperation
 
-PATCH = "*** Begin Patch\n*** Add File: new.rs\n+a\n+b\n*** Update File: old.rs\n@@\n-x\n+y\n*** Delete File: gone.rs\n*** End Patch"
+PATCH = """*** Begin Patch
+*** Add File: new.rs
++a
++b
+*** Update File: old.rs
+@@
+-x
++y
+*** Delete File: gone.rs
+*** End Patch"""
 HEREDOC = f"cd /p && apply_patch <<'EOF'\n{PATCH}\nEOF\n"
 DIFF = "git apply <<'EOF'\n--- a/old.rs\n+++ b/old.rs\n@@ -1 +1,2 @@\n-x\n+y\n+z\nEOF"
 PATCHED = (
@@ -31,9 +40,7 @@ def done(name: str, arguments: str, cut: bool = False) -> tuple[FileOperation, .
         pytest.param("shell", json.dumps({"command": ["bash", "-lc", HEREDOC]}), id="bash"),
         pytest.param("shell_command", json.dumps({"command": HEREDOC, "workdir": "/p"}), id="command as text"),
         pytest.param("exec_command", json.dumps({"cmd": HEREDOC, "yield_time_ms": 1000}), id="exec_command"),
-        pytest.param(
-            "local_shell", json.dumps({"type": "exec", "command": ["bash", "-lc", HEREDOC]}), id="local_shell"
-        ),
+        pytest.param("local_shell", json.dumps({"command": ["bash", "-lc", HEREDOC], "type": "exec"}), id="local"),
         pytest.param("shell", json.dumps({"commands": ["ls", HEREDOC]}), id="shell_call"),
     ],
 )
@@ -83,3 +90,17 @@ def test_a_cut_patch_names_its_files_without_lines(name: str, arguments: str) ->
         ("new.rs", None, None),
         ("old.rs", None, None),
     ]
+
+
+def test_a_broken_function_call_names_its_files_without_lines() -> None:
+    broken = json.dumps({"input": PATCH})[:-1]
+    assert [(each.path, each.lines_added) for each in done("apply_patch", broken)] == [
+        ("new.rs", None),
+        ("old.rs", None),
+        ("gone.rs", None),
+    ]
+
+
+def test_the_apis_own_patch_call_when_cut_names_its_file_without_lines() -> None:
+    text = json.dumps({"type": "update_file", "path": "a.rs", "diff": "@@\n-x\n+y\n"})
+    assert done("apply_patch", text[:-8], cut=True) == (FileOperation("edit", "a.rs", "rs", "rust"),)

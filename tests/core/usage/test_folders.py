@@ -49,7 +49,7 @@ def test_what_is_known_is_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "folder, repository",
     [
-        ("/home/dev/not-on-this-machine/project", "not-on-this-machine/project"),
+        ("/srv/dev/not-on-this-machine/project", "not-on-this-machine/project"),
         ("C:\\Users\\dev\\project", "dev/project"),
         ("", "unknown"),
         ("a\x00b", "a\x00b"),

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,63 +13,17 @@ import sqlalchemy as sa
 from codemie_core.places import Places
 from codemie_core.store import tables
 from codemie_core.store.database import Database, open_database
-from codemie_core.store.payloads import Payload, load_payload
-from codemie_core.store.place import DATABASE_VARIABLE
-from codemie_core.store.retention import Keeping
-from codemie_core.store.secrets import vault_checks
+from codemie_core.store.keeping import Keeping
 from codemie_core.store.shared import take_store
 from codemie_core.usage import history as module
-from codemie_core.usage import packing
 from codemie_core.usage.history import History
 from codemie_core.usage.record import Record
-from codemie_core.vault import open_vault
 from support.elsewhere import elsewhere, end, outcomes
-from support.postgres import Postgres, running_postgres
+from support.histories import stored, until, warnings
+from support.postgres import Postgres
 from support.records import new_record, told, tool_use
 
-BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 SQLITE = {"CODEMIE_KEYRING": "0"}
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=BOTH)
-def environ(request: pytest.FixtureRequest) -> dict[str, str]:
-    if request.param == "sqlite":
-        return dict(SQLITE)
-    return {**SQLITE, DATABASE_VARIABLE: request.getfixturevalue("postgres").new_database()}
-
-
-@pytest.fixture
-def places(codemie_home: Path) -> Places:
-    return Places(codemie_home)
-
-
-@pytest.fixture
-def database(places: Places, environ: dict[str, str]) -> Iterator[Database]:
-    """The same database, looked at from outside."""
-    database = open_database(places, environ)
-    yield database
-    database.close()
-
-
-def stored(database: Database) -> int:
-    with database.reading() as connection:
-        return int(connection.scalar(sa.select(sa.func.count()).select_from(tables.requests)) or 0)
-
-
-async def until(met: Callable[[], object], within: float = 20.0) -> None:
-    async with asyncio.timeout(within):
-        while not met():  # noqa: ASYNC110 - other threads do it
-            await asyncio.sleep(0.01)
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_turns_are_stored_soon_and_at_the_end_all_of_them(
@@ -330,6 +281,26 @@ async def test_the_end_is_bounded_and_tells_what_is_missing(
     assert any("1 turns are missing in the history: " in line for line in warnings(caplog))
 
 
+@pytest.mark.parametrize("environ", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+async def test_a_server_that_restarts_costs_no_turn(
+    places: Places, environ: dict[str, str], database: Database, postgres: Postgres
+) -> None:
+    history = History(places, environ)
+    history.begin()
+    history.put(new_record(id="before"))
+    await until(lambda: history.stored == 1)
+    await asyncio.to_thread(postgres.stop)
+    try:
+        for _ in range(600):
+            history.put(new_record())
+        await until(lambda: history.trouble)
+    finally:
+        await asyncio.to_thread(postgres.start)
+    await until(lambda: history.stored == 601 and not history.trouble)
+    assert await history.end(20)
+    assert stored(database) == 601
+
+
 async def test_a_database_of_a_newer_version_keeps_nothing_and_nothing_waits(
     places: Places, environ: dict[str, str], database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -374,72 +345,3 @@ async def test_what_is_old_goes_while_it_works(
     history.keep(Keeping(seconds=1.0))
     await until(lambda: stored(database) == 0)
     assert await history.end(10)
-
-
-def said(text: str) -> Payload:
-    payload = Payload.of(1_000, 10_000)
-    payload.request(text.encode())
-    return payload
-
-
-async def test_payloads_are_stored_with_their_turns_and_sealed_by_the_homes_vault(
-    places: Places, environ: dict[str, str], database: Database
-) -> None:
-    history = History(places, environ)
-    history.begin()
-    for number in range(120):
-        history.put(new_record(id=f"r{number}"), said(f"question {number}"))
-    await until(lambda: history.shown().get("payloads") == 120)
-    assert await history.end(10)
-    with database.reading() as connection:
-        vault = open_vault(places, environ, vault_checks(connection))
-        found = load_payload(connection, vault, "r7")
-    assert found is not None
-    assert found.request.body == "question 7"
-
-
-async def test_at_the_end_payloads_are_packed_and_stored_too(
-    places: Places, environ: dict[str, str], database: Database
-) -> None:
-    history = History(places, environ)
-    history.begin()
-    await until(lambda: history._store)
-    for number in range(60):
-        history.put(new_record(id=f"r{number}"), said(f"question {number}"))
-    assert await history.end(20)
-    with database.reading() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.payloads)) == 60
-
-
-async def test_payloads_are_dropped_before_a_turn_is(
-    places: Places, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(packing, "MOST_HELD", 20_000)
-    history = History(places, SQLITE)
-    for _ in range(50):
-        history.put(new_record(), said("x" * 4_000))
-    shown = history.shown()
-    assert shown["waiting"] == 50
-    assert isinstance(shown["payloads_dropped"], int)
-    assert shown["payloads_dropped"] > 30
-    assert len([line for line in warnings(caplog) if "Payloads are dropped" in line]) == 1
-    history.begin()
-    assert await history.end(20)
-    assert history.stored == 50
-
-
-async def test_without_its_vault_payloads_are_dropped_and_turns_are_stored(
-    places: Places, caplog: pytest.LogCaptureFixture
-) -> None:
-    history = History(places, SQLITE)
-    history.begin()
-    history.put(new_record(), said("one"))
-    await until(lambda: history.shown().get("payloads") == 1)
-    assert await history.end()
-    (places.proxy / "vault.key").unlink()
-    history = History(places, SQLITE)
-    history.begin()
-    history.put(new_record(), said("two"))
-    await until(lambda: history.stored == 1 and history.shown().get("payloads_dropped") == 1)
-    assert await history.end()
-    assert any("Payloads are dropped" in line and "vault.key" in line for line in warnings(caplog))

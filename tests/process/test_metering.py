@@ -1,0 +1,293 @@
+"""What a real proxy keeps of real clients' turns: every row of its database equals the reference."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from anthropic import APIStatusError, AsyncAnthropic
+from openai import AsyncOpenAI
+from sqlalchemy import select
+
+from codemie_core.demo.absent import closed_port
+from codemie_core.demo.frames import sse
+from codemie_core.demo.script import Cut, Step
+from codemie_core.demo.upstream import Upstream
+from codemie_core.store.tables import requests, tool_calls
+from codemie_core.usage.answer import Answer
+from support.accuracy import shapes
+from support.proxy import Mitmproxy
+from support.shared import shared_proxy
+from support.stored import StoredHome
+from support.streams import Shape
+from support.websocket import WebSocketClient
+
+CODINGS = ("", "gzip", "br", "zstd")
+PATIENCE = 20.0
+PATHS = {
+    "anthropic": "/v1/messages",
+    "openai-chat": "/v1/chat/completions",
+    "openai-responses": "/v1/responses",
+    "gemini": "/v1beta/models/asked:streamGenerateContent",
+}
+OVER_HTTP = [shape for shape in shapes() if shape.form != "messages"]
+CUT = (
+    ("anthropic", "text and two parallel tools"),
+    ("anthropic", "cache: written for 5 minutes and for an hour"),
+    ("openai-chat", "text with include_usage"),
+    ("openai-responses", "two functions"),
+    ("gemini", "thoughts, read from the cache"),
+)
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+type Row = Mapping[str, Any]
+
+
+def named(api: str, name: str) -> Shape:
+    [found] = [shape for shape in shapes() if (shape.api, shape.name) == (api, name)]
+    return found
+
+
+class Kept:
+    """The history of one proxy, as its database has it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = StoredHome(home / ".codemie")
+
+    async def rows(self, asked: str, count: int) -> list[Row]:
+        """The turns that asked for this model, in order, with the tools they called; waits until there are so many."""
+        deadline = time.monotonic() + PATIENCE
+        while len(found := await asyncio.to_thread(self._read, asked)) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} turns of {asked} were kept"
+            await asyncio.sleep(0.05)
+        assert len(found) == count
+        return found
+
+    def _read(self, asked: str) -> list[Row]:
+        order = (requests.c.started_ms, requests.c.id)
+        turns = select(requests).where(requests.c.model_asked == asked).order_by(*order)
+        called = select(tool_calls).order_by(tool_calls.c.n)
+        found = self._home.read(lambda connection: [dict(row) for row in connection.execute(turns).mappings()])
+        tools = self._home.read(lambda connection: [dict(row) for row in connection.execute(called).mappings()])
+        for row in found:
+            own = [each for each in tools if each["request_id"] == row["id"]]
+            row["tools"] = [(each["n"], each["call_id"], each["name"]) for each in own]
+        return found
+
+
+def row_of(shape: Shape, answer: Answer) -> dict[str, Any]:
+    """What must be kept of this answer."""
+    usage = answer.usage
+    known = {
+        "api": shape.api,
+        "model_served": answer.model,
+        "stop_reason": answer.stop_reason,
+        "refusal": answer.refusal,
+        "complete": answer.complete,
+        "streamed": answer.events > 0,
+        "tier": usage.tier,
+        "server_tools": json.dumps(dict(usage.server_tools)) if usage.server_tools else None,
+        "tools": [(call.index, call.id, call.name) for call in answer.tools],
+        "tool_calls": len(answer.tools),
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+    }
+    return known if not shape.model else {**known, "cost_nano_usd": shape.nano_usd_of(answer)}
+
+
+def differing(row: Row, expected: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    """{column: (kept, expected)} of those that are not as they must be."""
+    wrong = {name: (row[name], value) for name, value in expected.items() if row[name] != value}
+    times = [row["first_token_ms"], row["last_token_ms"], row["total_ms"]]
+    if None not in times and times != sorted(times):
+        wrong["times"] = (times, sorted(times))
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def upstream_port() -> int:
+    return closed_port()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("metering")
+
+
+@pytest.fixture(scope="module")
+def proxy(home: Path, upstream_port: int) -> Iterator[Mitmproxy]:
+    # One attempt: what is cut before its first event would be asked for again.
+    options = {"codemie_upstream_attempts_max_attempts": 1}
+    with shared_proxy(home, "--mode", f"reverse:http://127.0.0.1:{upstream_port}", options=options) as running:
+        yield running
+
+
+@pytest.fixture
+def kept(home: Path, proxy: Mitmproxy) -> Kept:
+    return Kept(home)
+
+
+@pytest.fixture
+async def upstream(upstream_port: int) -> AsyncIterator[Upstream]:
+    async with Upstream(port=upstream_port) as running:
+        yield running
+
+
+def played(shape: Shape, **more: Any) -> Step:
+    headers = [("content-type", shape.content_type)]
+    if shape.form == "sse":
+        return Step(events=shape.parts, headers=headers, **more)
+    return Step(body=shape.body, headers=headers, **more)
+
+
+async def ask(proxy: Mitmproxy, shape: Shape, asked: str, coding: str = "") -> bytes:
+    """Ask as a client would that reads no further than bytes; what arrived, until the end or the cut."""
+    path = PATHS[shape.api].replace("asked", asked)
+    body = {"model": asked, "stream": shape.form != "json", "messages": HELLO}
+    arrived = b""
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE, base_url=proxy.url) as client:
+        request = client.build_request("POST", path, json=body, headers={"accept-encoding": coding or "identity"})
+        response = await client.send(request, stream=True)
+        try:
+            async for chunk in response.aiter_raw():
+                arrived += chunk
+        except httpx.RemoteProtocolError:
+            pass  # cut, as the test has it
+        finally:
+            await response.aclose()
+    return arrived
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_every_shape_of_an_answer_becomes_the_row_of_the_reference(
+    coding: str, upstream: Upstream, proxy: Mitmproxy, kept: Kept
+) -> None:
+    wrong = {}
+    for number, shape in enumerate(OVER_HTTP):
+        upstream.script(played(shape, encoding=coding))
+        arrived = await ask(proxy, shape, f"shape-{coding}-{number}", coding)
+        assert coding or arrived == shape.body
+    for number, shape in enumerate(OVER_HTTP):
+        [row] = await kept.rows(f"shape-{coding}-{number}", 1)
+        if found := differing(row, row_of(shape, shape.whole)):
+            wrong[f"{shape.api}: {shape.name}"] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(("api", "name"), CUT)
+async def test_of_an_answer_cut_after_any_event_what_was_seen_is_kept(
+    api: str, name: str, upstream: Upstream, proxy: Mitmproxy, kept: Kept
+) -> None:
+    shape = named(api, name)
+    wrong = {}
+    counts = range(1, len(shape.parts), max(1, len(shape.parts) // 12))
+    for count in counts:
+        upstream.script(played(shape, cut=Cut.CLOSE, after_events=count))
+        assert await ask(proxy, shape, f"cut-{api}-{len(shape.parts)}-{count}") == b"".join(shape.parts[:count])
+    for count in counts:
+        [row] = await kept.rows(f"cut-{api}-{len(shape.parts)}-{count}", 1)
+        if found := differing(row, {**row_of(shape, shape.answers[count]), "terminal": "truncated", "ok": False}):
+            wrong[count] = found
+    assert wrong == {}
+
+
+SDK_STREAMS: Sequence[tuple[str, str]] = (
+    ("anthropic", "text"),
+    ("anthropic", "thinking, then text"),
+    ("anthropic", "text and two parallel tools"),
+    ("anthropic", "server tool: web search, input grows"),
+    ("anthropic", "JSON with tools"),
+    ("openai-chat", "text with include_usage"),
+    ("openai-chat", "text without include_usage"),
+    ("openai-chat", "three tools one after the other"),
+    ("openai-chat", "JSON with tools, cached"),
+    ("openai-responses", "two functions"),
+    ("openai-responses", "custom tool: apply_patch"),
+    ("openai-responses", "server tool: web search"),
+    ("openai-responses", "JSON with a function and a patch"),
+)
+
+
+async def by_sdk(proxy: Mitmproxy, shape: Shape, asked: str) -> object:
+    """Let the real SDK ask; the model and the tokens of the output, as the SDK has understood them."""
+    stream: Any = shape.form == "sse"
+    if shape.api == "anthropic":
+        async with AsyncAnthropic(
+            base_url=proxy.url, api_key="planted-fake", max_retries=0, timeout=PATIENCE
+        ) as claude:
+            told = await claude.messages.create(model=asked, max_tokens=99, messages=HELLO, stream=stream)
+            events = [event async for event in told] if stream else [told]
+        return getattr(events[-2 if stream else 0], "usage").output_tokens  # noqa: B009 (a union of dozens of types)
+    async with AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key="planted-fake", max_retries=0, timeout=PATIENCE) as gpt:
+        if shape.api == "openai-chat":
+            chat: Any = await gpt.chat.completions.create(model=asked, messages=HELLO, stream=stream)
+            last = [chunk async for chunk in chat][-1] if stream else chat
+            return last.usage and last.usage.completion_tokens
+        told = await gpt.responses.create(model=asked, input="Hello", stream=stream)
+        response = [event async for event in told][-1].response if stream else told
+        return response.usage.output_tokens
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize(("api", "name"), SDK_STREAMS)
+async def test_what_the_sdks_understand_is_what_is_kept(
+    api: str, name: str, coding: str, upstream: Upstream, proxy: Mitmproxy, kept: Kept
+) -> None:
+    shape = named(api, name)
+    asked = f"sdk-{name}-{coding}"
+    upstream.script(played(shape, encoding=coding))
+    understood = await by_sdk(proxy, shape, asked)
+    [row] = await kept.rows(asked, 1)
+    assert differing(row, row_of(shape, shape.whole)) == {}
+    assert row["output_tokens"] == understood
+
+
+async def test_each_turn_of_a_websocket_is_a_row_and_a_cut_one_too(
+    upstream: Upstream, proxy: Mitmproxy, kept: Kept
+) -> None:
+    shape = named("openai-responses", "two functions over a WebSocket")
+    frames = [sse(part.decode()) for part in shape.parts]
+    upstream.script(Step(events=frames), Step(events=frames, cut=Cut.CLOSE, after_events=20))
+    asked = {"type": "response.create", "model": "socket", "input": "Hello"}
+    async with asyncio.timeout(PATIENCE), WebSocketClient(proxy.port, "/v1/responses") as socket:
+        for _ in range(3):
+            await socket.say(json.dumps(asked))
+            assert [await socket.hear() for _ in frames] == [part.decode() for part in shape.parts]
+    async with asyncio.timeout(PATIENCE), WebSocketClient(proxy.port, "/v1/responses") as socket:
+        await socket.say(json.dumps(asked))
+        assert [await socket.hear() for _ in range(20)] == [part.decode() for part in shape.parts[:20]]
+    rows = await kept.rows("socket", 4)
+    assert [differing(row, row_of(shape, shape.whole)) for row in rows[:3]] == [{}, {}, {}]
+    assert [row["id"].rpartition(".")[2] for row in rows] == ["1", "2", "3", "1"]
+    assert differing(rows[3], {**row_of(shape, shape.answers[20]), "ok": False}) == {}
+
+
+async def test_an_error_of_the_upstream_is_a_turn_without_tokens(
+    upstream: Upstream, proxy: Mitmproxy, kept: Kept
+) -> None:
+    upstream.script(Step(status=400))
+    async with AsyncAnthropic(base_url=proxy.url, api_key="planted-fake", max_retries=0) as client:
+        with pytest.raises(APIStatusError):
+            await client.messages.create(model="wrong", max_tokens=9, messages=HELLO)
+    [row] = await kept.rows("wrong", 1)
+    assert (row["status"], row["ok"], row["input_tokens"], row["cost_nano_usd"]) == (400, False, None, None)
+
+
+async def test_what_is_no_turn_of_a_model_is_not_kept(upstream: Upstream, proxy: Mitmproxy, kept: Kept) -> None:
+    async with AsyncAnthropic(base_url=proxy.url, api_key="planted-fake", max_retries=0) as client:
+        counted = await client.messages.count_tokens(model="counted", messages=HELLO)
+        await client.models.list()
+        await client.messages.create(model="after", max_tokens=9, messages=HELLO)
+    assert counted.input_tokens > 0
+    await kept.rows("after", 1)
+    assert await kept.rows("counted", 0) == []
