@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
 from mitmproxy import ctx
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
@@ -148,7 +149,7 @@ class MetricsSync(Addon, priority=100):
 
     def usage_recorded(self, record: Record) -> None:
         """A turn has ended and is counted."""
-        if self._service is not None and record.host.lower() in self._hosts:
+        if self._service is not None and urlsplit(f"//{record.host}").hostname in self._hosts:
             self._service.recorder.put(record)
 
     def _gateway(self) -> str:
@@ -159,20 +160,8 @@ class MetricsSync(Addon, priority=100):
     def _wanted(self) -> Wanted:
         from codemie_core.metrics.service import Wanted
 
-        own = self.settings
         found = {name: str(getattr(ctx.options, name)) for name in (CA_FILE_OPTION, CLI_OPTION) if name in ctx.options}
-        cli = found.get(CLI_OPTION, "")
-        return Wanted(
-            url=own.api_url or self._gateway(),
-            enabled=own.enabled,
-            interval=own.interval,
-            dry_run=own.dry_run,
-            layout=own.layout,
-            schema=own.schema_version,
-            path=own.path,
-            ca_file=found.get(CA_FILE_OPTION, ""),
-            **({"cli": cli} if cli else {}),
-        )
+        return Wanted.of(self.settings, self._gateway(), found.get(CA_FILE_OPTION, ""), found.get(CLI_OPTION, ""))
 
 
 def api_base_of(url: str) -> str:

@@ -1,8 +1,8 @@
 """Does garbage do harm? `python -m soak.fuzz` within tests/, with addons/ on the path too; seeded, for so many seconds.
 
-Answers of all APIs are broken in every way the dice know (bytes, lines, JSON values, codings, other APIs' events, endless
-lines) and go through what watches a response. No exception may leave it, no byte may change, and what it counts must
-be fit for the price list and the database. Ends with 1 and shows the round when any of it fails; `--seed` and
+Answers of all APIs are broken in every way the dice know (bytes, lines, JSON values, codings, other APIs' events,
+endless lines) and go through what watches a response. No exception may leave it, no byte may change, and what it counts
+must be fit for the price list and the database. Ends with 1 and shows the round when any of it fails; `--seed` and
 `--first` play that round again.
 """
 
@@ -160,7 +160,7 @@ def judge(answer: Answer) -> None:
 
 def _flipped(dice: random.Random, body: bytes, _: Shape) -> bytes:
     found = bytearray(body)
-    for _ in range(dice.randrange(1, 20)):
+    for _number in range(dice.randrange(1, 20)):
         if found:
             found[dice.randrange(len(found))] = dice.randrange(256)
     return bytes(found)

@@ -177,7 +177,7 @@ class Ordeal:
         self.api.choose = choose
         worker.start()
         rival = context.Process(target=work, args=(replace(orders, name=f"r{orders.name}", die_at=None),), daemon=True)
-        if number % 4 == 0:
+        if number % 8 == 0:
             rival.start()
         if way == "time":
             worker.join(dice.uniform(0.05, 0.6))
@@ -190,7 +190,7 @@ class Ordeal:
         else:
             assert worker.exitcode == -signal.SIGKILL, f"{way}: the worker ended by itself, with {worker.exitcode}"
             self.deaths[way] += 1
-        if number % 4 == 0:
+        if number % 8 == 0:
             rival.kill()
             rival.join()
 

@@ -24,13 +24,13 @@ def count(number: int | None) -> str:
 
 
 def tokens(number: int | None) -> str:
-    """Like 812, 30.5k or 1.25M."""
+    """Like 812, 30.5k, 1.25M or 3.1B."""
     if number is None:
         return UNKNOWN
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
         if number >= size * 10 or (unit != "k" and number >= size):
             return f"{number / size:.3g}{unit}" if number < size * 1000 else f"{number / size:,.0f}{unit}"
-    return str(number)
+    return f"{number:,}"
 
 
 def share(part: float | None) -> str:

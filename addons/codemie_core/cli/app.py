@@ -17,6 +17,7 @@ from codemie_core.cli import (
     auth,
     config,
     demo,
+    export,
     keys,
     requests,
     sessions,
@@ -49,6 +50,7 @@ app.add_typer(config.app, name="config")
 app.command(epilog=stats.EXAMPLES)(stats.stats)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(requests.app, name="requests")
+app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
 app.command(epilog="Example: codemie-proxy version")(version.version)
 

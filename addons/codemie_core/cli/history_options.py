@@ -46,18 +46,19 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def called(**typed: Any) -> None:
-        texts = {name: typed.pop(name) for name in _OPTIONS}
-        given = {name: tuple(text or ()) if _OPTIONS[name][1] is None else text for name, text in texts.items()}
-        command(given=Given(**given), **typed)
+        chosen: dict[str, Any] = {name: typed.pop(name) for name in _OPTIONS}
+        chosen.update([(name, tuple(texts or ())) for name, texts in chosen.items() if _OPTIONS[name][1] is None])
+        command(given=Given(**chosen), **typed)
 
     own = inspect.signature(command, eval_str=True).parameters
     kind = inspect.Parameter.KEYWORD_ONLY
-    chosen = [
+    options = [
         inspect.Parameter(name, kind, default=default, annotation=hint) for name, (hint, default) in _OPTIONS.items()
     ]
     # Typer asks a function for its parameters; these are the ones it is to hear of.
-    parameters = [*chosen, *(each.replace(kind=kind) for name, each in own.items() if name != "given")]
+    parameters = [*options, *(each.replace(kind=kind) for name, each in own.items() if name != "given")]
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may have one
     called.__annotations__ = {each.name: each.annotation for each in parameters}
-    del called.__wrapped__  # type: ignore[attr-defined]  # else its signature would be found instead
+    # Else its signature would be found instead.
+    del called.__wrapped__
     return called

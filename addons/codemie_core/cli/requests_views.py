@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -199,21 +199,19 @@ def _draw_parts(turn: Turn) -> None:
     if turn.tool_calls:
         history_tables.blank()
         words = {None: "not told", True: "went well", False: "failed"}
-        files: dict[int, list[str]] = {}
+        files: defaultdict[int, list[str]] = defaultdict(list)
         for each in turn.file_operations:
-            changed = (
-                f" {history_tables.lines(each['lines_added'], each['lines_removed'])}"
-                if each["type"] in _CHANGES
-                else ""
-            )
-            files.setdefault(each["n"], []).append(f"{each['type']} {plain(each['path'])}{changed}")
-        rows = [
-            (plain(each["name"]), words[each["ok"]], "\n".join(files.get(each["n"], ["-"]))) for each in turn.tool_calls
+            files[each["n"]].append(_file(each))
+        calls = [
+            (plain(each["name"]), words[each["ok"]], "\n".join(files[each["n"]]) or "-") for each in turn.tool_calls
         ]
-        history_tables.draw(3, ("Tool", "How it went", "Files"), rows)
+        history_tables.draw(3, ("Tool", "How it went", "Files"), calls)
 
 
-_CHANGES = ("write", "edit", "delete")
+def _file(row: Row) -> str:
+    added, removed = row["lines_added"], row["lines_removed"]
+    lines = "" if added is None and removed is None else f" {history_tables.lines(added, removed)}"
+    return f"{row['type']} {plain(row['path'])}{lines}"
 
 
 def _cells(row: Row) -> list[str]:

@@ -147,36 +147,47 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _mark(descriptor: int, wanted: frozenset[str]) -> frozenset[str]:
     found, unmarked = set(), set()
-    for entry in _parse(os.pread(descriptor, os.fstat(descriptor).st_size, 0)).entries:
-        record_id = entry.delta.record_id
-        if record_id not in wanted:
+    for offset, raw in _lines(os.pread(descriptor, os.fstat(descriptor).st_size, 0)):
+        # Far cheaper than making a Delta of every line of a long session.
+        record = _object(raw)
+        record_id = record.get("recordId")
+        if not isinstance(record_id, str) or record_id not in wanted:
             continue
         found.add(record_id)
-        if entry.delta.sync_status != SYNCED and not _mark_entry(descriptor, entry):
+        if record.get("syncStatus") != SYNCED and not _mark_line(descriptor, offset, raw):
             unmarked.add(record_id)
     return frozenset(found - unmarked)
 
 
-def _mark_entry(descriptor: int, entry: Entry) -> bool:
-    mark = _mark_of(entry.raw)
+def _mark_line(descriptor: int, offset: int, raw: bytes) -> bool:
+    mark = _mark_of(raw)
     if mark is None:
         return False
     start, word = mark
-    marked = entry.raw[:start] + word + entry.raw[start + len(word) :]
+    marked = raw[:start] + word + raw[start + len(word) :]
     # Another process of ours may have been quicker, and foreign hands may have done anything since it was read.
-    now = os.pread(descriptor, len(entry.raw), entry.offset)
-    if now != entry.raw:
+    now = os.pread(descriptor, len(raw), offset)
+    if now != raw:
         return now == marked
-    return os.pwrite(descriptor, word, entry.offset + start) == len(word)
+    return os.pwrite(descriptor, word, offset + start) == len(word)
 
 
 def _mark_of(raw: bytes) -> tuple[int, bytes] | None:
     """Where in the line which bytes go, so that the record says "synced" and nothing else in it changes."""
-    wanted = {**json.loads(raw), "syncStatus": SYNCED}
+    wanted = {**_object(raw), "syncStatus": SYNCED}
     for match in _MARK.finditer(raw):
         start, end = match.start(1), match.end(1) + 1
         word = f'{SYNCED}"'.encode().ljust(end - start)
         # The words may also stand in an object inside the record: reading what would come of it tells.
-        if json.loads(raw[:start] + word + raw[end:]) == wanted:
+        if _object(raw[:start] + word + raw[end:]) == wanted:
             return start, word
     return None
+
+
+def _object(raw: bytes) -> dict[str, object]:
+    """The JSON object on a line; empty for anything else."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from codemie_core import __version__
 from codemie_core.metrics.drafts import SyncPlan
@@ -43,7 +43,19 @@ CLOSING = 0.7
 """Seconds that the database gets at the end."""
 
 
-@dataclass(frozen=True, slots=True)
+class Chosen(Protocol):
+    """The addon's settings, as far as they matter here."""
+
+    enabled: bool
+    interval: float
+    dry_run: bool
+    layout: Layout
+    schema_version: Schema
+    path: str
+    api_url: str
+
+
+@dataclass(frozen=True)
 class Wanted:
     """The settings, as far as they may change while it works: all but the layout and the place."""
 
@@ -57,6 +69,21 @@ class Wanted:
     path: str = "/v1/metrics"
     cli: str = f"codemie-proxy/{__version__}"
     ca_file: str = ""
+
+    @classmethod
+    def of(cls, chosen: Chosen, gateway: str, ca_file: str = "", cli: str = "") -> Wanted:
+        """From the addon's settings and what it takes from others: the gateway's URL, its authorities, our name."""
+        return cls(
+            url=chosen.api_url or gateway,
+            enabled=chosen.enabled,
+            interval=chosen.interval,
+            dry_run=chosen.dry_run,
+            layout=chosen.layout,
+            schema=chosen.schema_version,
+            path=chosen.path,
+            cli=cli or cls.cli,
+            ca_file=ca_file,
+        )
 
 
 class Service:

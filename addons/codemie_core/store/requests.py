@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Table, select, tuple_
 
 from codemie_core.store import tables
 from codemie_core.store.filters import EVERYTHING, Filter, conditions
@@ -16,7 +16,7 @@ from codemie_core.store.filters import EVERYTHING, Filter, conditions
 PAGE = 500
 _turns = tables.requests
 
-type Row = RowMapping
+type Row = Mapping[str, Any]
 """A row by its columns' names; see `tables.requests`."""
 
 
@@ -64,7 +64,7 @@ def page(
         here = tuple_(after.started_ms, after.id)
         query = query.where(tuple_(*order) > here if oldest_first else tuple_(*order) < here)
     query = query.order_by(*(order if oldest_first else (each.desc() for each in order)))
-    return [row._mapping for row in connection.execute(query)]
+    return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def every(database: Readable, asked: Filter = EVERYTHING, size: int = PAGE) -> Iterator[list[Turn]]:
@@ -95,7 +95,7 @@ def whole(connection: Connection, rows: Sequence[Row]) -> list[Turn]:
 
 def one(connection: Connection, request_id: str) -> Turn | None:
     """The turn of this whole id."""
-    rows = [row._mapping for row in connection.execute(select(_turns).where(_turns.c.id == request_id))]
+    rows = [dict(row._mapping) for row in connection.execute(select(_turns).where(_turns.c.id == request_id))]
     return whole(connection, rows)[0] if rows else None
 
 
@@ -117,5 +117,5 @@ def _children(connection: Connection, table: Table, ids: Sequence[str]) -> defau
     found: defaultdict[str, tuple[Row, ...]] = defaultdict(tuple)
     query = select(table).where(table.c.request_id.in_(ids)).order_by(*table.primary_key)
     for row in connection.execute(query) if ids else ():
-        found[row.request_id] += (row._mapping,)
+        found[row.request_id] += (dict(row._mapping),)
     return found

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
@@ -27,12 +27,9 @@ LOOK_EVERY = 1.0
 FILE_NAME = "prices.yaml"
 
 
-def _exact(value: object) -> object:
-    # YAML makes 0.1 a binary fraction; its shortest spelling is what somebody wrote. And its `yes` is no price.
-    return repr(value) if isinstance(value, float | bool) else value
+_DOLLARS = "a number of US dollars, 0 or more, like 1.25"
 
-
-Dollars = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class Tokens(BaseModel):
@@ -188,7 +185,7 @@ def _told(problem: Mapping[str, Any]) -> str:
         return f"{place} must be text, like openai/gpt-5"
     if problem["loc"][-1] == "above":
         return f"{place} must be a whole number of tokens, like 200000"
-    return f"{place} must be a number of US dollars, 0 or more, like 1.25"
+    return f"{place} must be {_DOLLARS}"
 
 
 def _rates(tokens: Tokens, long: LongPrompt | None) -> Rates:

@@ -79,9 +79,9 @@ def cost_of(usage: Usage, rates: Rates, version: str) -> Cost:
     Unknown when the tokens are, or when some were used that have no price. Calls of a tool without a price make `tools`
     unknown, but not the whole.
     """
-    if usage.input is None or usage.output is None or usage.prompt is None:
-        return Cost()
     prompt = usage.prompt
+    if prompt is None:
+        return Cost()
     plain, output = _part(usage.input, rates.input, prompt), _output(usage, rates, prompt)
     read = _part(usage.cache_read, rates.cache_read or rates.input, prompt)
     write = _cache_write(usage, rates, prompt)

@@ -119,7 +119,12 @@ def test_names_that_would_break_the_format_do_not() -> None:
 
 def test_threads_may_count_and_read_at_once() -> None:
     counters = Counters()
-    threads = [threading.Thread(target=lambda: [counters.count(new_record()) for _ in range(200)]) for _ in range(4)]
+
+    def count() -> None:
+        for _ in range(200):
+            counters.count(new_record())
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):

@@ -71,6 +71,11 @@ def test_the_usage_is_found_where_others_put_it(body: object) -> None:
     assert read(chunk({"content": "a"}), body).usage == Usage(input=45, output=20)
 
 
+def test_the_last_words_may_come_with_the_reason_to_end() -> None:
+    answer = read(chunk({"content": "a"}), chunk({"content": "b"}, "length"))
+    assert (answer.text_chars, answer.stop_reason) == (2, "length")
+
+
 CALLS: list[tuple[str, list[dict[str, Any]], list[ToolCall]]] = [
     (
         "interleaved",

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from codemie_core.usage.answer import Answer, ToolCall
@@ -21,6 +23,19 @@ def test_arguments_are_cut_at_their_bound(pieces: list[str], length: int, cut: b
         draft.add(piece)
     call = draft.call(0)
     assert (call.arguments, call.cut) == ("".join(pieces)[:length], cut)
+
+
+def test_what_is_beyond_the_bound_is_not_kept() -> None:
+    draft = CallDraft()
+    piece = "x" * 100_000
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            draft.add(piece)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * LONGEST_ARGUMENTS
 
 
 def test_a_call_that_has_not_ended_is_cut() -> None:

@@ -216,6 +216,7 @@ def test_a_proxy_that_is_killed_loses_only_what_was_not_yet_stored(
     assert children == len(kept)
 
 
+@pytest.mark.parametrize("environ", ["sqlite"], indirect=True)
 async def test_twenty_thousand_turns_leave_no_memory_behind(
     places: Places, environ: dict[str, str], database: Database
 ) -> None:

@@ -100,10 +100,12 @@ def test_a_batch_costs_half_also_on_days_for_which_the_list_does_not_say_so(pric
 
 
 def test_prices_change_at_midnight_utc(prices: PriceList) -> None:
-    usage, days = Usage(input=1_000_000, output=0), datetime(2026, 3, 13, tzinfo=UTC)
+    usage, midnight = Usage(input=1_000_000, output=0), datetime(2026, 3, 13, tzinfo=UTC)
+    # An hour before it is the next day there already.
     there = timezone(timedelta(hours=2))
-    assert nano(prices, "anthropic", "claude-opus-4-6", usage, days - timedelta(seconds=1)) == 10 * 10**9
-    assert nano(prices, "anthropic", "claude-opus-4-6", usage, days.astimezone(there)) == 5 * 10**9
+    for hours, dollars in ((0, 5), (-1, 10), (1, 5)):
+        at = (midnight + timedelta(hours=hours)).astimezone(there)
+        assert nano(prices, "anthropic", "claude-opus-4-6", usage, at) == dollars * 10**9
 
 
 def test_prices_that_depend_on_the_hour_are_not_remembered_for_the_day(prices: PriceList) -> None:

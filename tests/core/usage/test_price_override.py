@@ -95,7 +95,7 @@ def test_an_entry_is_for_a_provider_a_model_or_a_pattern(
         ("models: {m: {input: cheap}}", "models.m.input must be a number of US dollars, 0 or more, like 1.25"),
         ("models: {m: {input: -1}}", "models.m.input must be a number of US dollars"),
         ("models: {m: {input: .inf}}", "models.m.input must be a number of US dollars"),
-        ("models: {m: {input: yes}}", "models.m.input must be a number of US dollars"),
+        ("models: {m: {input: true}}", "models.m.input must be a number of US dollars"),
         ("models: {m: {tools: {web_search: [1]}}}", "models.m.tools.web_search must be a number of US dollars"),
         ("models: {m: {long_prompt: {input: 1}}}", "models.m.long_prompt.above is missing"),
         ("models: {m: {input: 1, long_prompt: {above: few}}}", "models.m.long_prompt.above must be a whole number"),
