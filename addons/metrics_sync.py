@@ -7,6 +7,7 @@ Only for a profile of CodeMie (ai-run-sso), and only what went to its gateway.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -102,6 +103,8 @@ class MetricsSync(Addon, priority=100):
 
     def __init__(self) -> None:
         self._service: Service | None = None
+        self._early: list[Record] = []
+        self._ready = asyncio.Event()
         self._hosts: frozenset[str] = frozenset()
         self._why_not = ""
 
@@ -114,7 +117,7 @@ class MetricsSync(Addon, priority=100):
             raise SettingsError("codemie_metrics_sync_layout cannot be changed while the proxy runs; restart it")
         self._service.wanted = wanted
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Send what earlier proxies have left, and begin to write."""
         core = core_of(self)
         profile, environ, url = core.layers.profile, core.layers.environ, self._gateway()
@@ -122,40 +125,57 @@ class MetricsSync(Addon, priority=100):
         vars(self).pop("usage_recorded", None)
         if self._why_not:
             vars(self)["usage_recorded"] = None
-            core.rewire()
-            return
         core.rewire()
-        # It brings the database's library along, which a proxy of other APIs does without.
-        from codemie_core.metrics.service import Service
-
+        if self._why_not:
+            return
         self._hosts = gateway_hosts(profile, url)
-        self._service = Service(core.places, environ, profile, self._wanted(), RUN_ID)
-        self._service.begin()
+        # It brings the library of the database along, which takes long enough to be felt.
+        service = self._service = await asyncio.to_thread(self._make)
+        early, self._early = self._early, []
+        for record in early:
+            service.recorder.put(record)
+        service.begin()
+        self._ready.set()
 
     async def drain(self) -> None:
         """Write what has been counted."""
+        if not self._why_not:
+            await self._ready.wait()
         if self._service is not None:
             await self._service.recorder.drain()
 
     async def stop(self) -> None:
         """Send what is left."""
+        self._ready.clear()
         service, self._service = self._service, None
         if service is not None:
             await service.end(self.settings.final_timeout)
 
     def health(self) -> Mapping[str, object]:
         """What is written, sent and waiting; or why there is nothing."""
-        return {"off": self._why_not} if self._service is None else self._service.shown()
+        if self._service is not None:
+            return self._service.shown()
+        return {"off": self._why_not} if self._why_not else {}
 
     def usage_recorded(self, record: Record) -> None:
         """A turn has ended and is counted."""
-        if self._service is not None and urlsplit(f"//{record.host}").hostname in self._hosts:
+        if urlsplit(f"//{record.host}").hostname not in self._hosts:
+            return
+        if self._service is not None:
             self._service.recorder.put(record)
+        elif not self._ready.is_set():
+            self._early.append(record)
 
     def _gateway(self) -> str:
         if SSO_URL_OPTION in ctx.options:
             return str(getattr(ctx.options, SSO_URL_OPTION))
         return core_of(self).layers.profile.gateway_url
+
+    def _make(self) -> Service:
+        from codemie_core.metrics.service import Service
+
+        core = core_of(self)
+        return Service(core.places, core.layers.environ, core.layers.profile, self._wanted(), RUN_ID)
 
     def _wanted(self) -> Wanted:
         from codemie_core.metrics.service import Wanted

@@ -21,8 +21,8 @@ from codemie_core.durations import Duration, Size
 from codemie_core.exchange import Exchange, Terminal, exchange_of
 from codemie_core.pricing import PriceBook
 from codemie_core.recorded import UsageRecordedHook
+from codemie_core.store.keeping import Keeping
 from codemie_core.store.payloads import Payload
-from codemie_core.store.retention import Keeping
 from codemie_core.usage.apis import model_api
 from codemie_core.usage.books import Books
 from codemie_core.usage.clerk import Clerk
@@ -52,7 +52,7 @@ class UsageMetering(Addon, priority=60):
             False, description="Keep what was said too, redacted and sealed by the vault: it holds prompts and code."
         )
         payload_size: Size = Field(
-            256 * 1024, ge=1024, le=4 * 1024**2, description="How much of each body is kept, half of it from its end."
+            64 * 1024, ge=1024, le=1024**2, description="How much of each body is kept, half of it from its end."
         )
         payload_keep: Duration = Field(86_400.0, ge=0, description="How long what was said is kept.")
 
@@ -74,7 +74,8 @@ class UsageMetering(Addon, priority=60):
     def start(self) -> None:
         """Begin to count."""
         core, loop = core_of(self), asyncio.get_running_loop()
-        books = Books(PriceBook(core.places))
+        prices = PriceBook(core.places)
+        books = Books(prices)
         history = self._history = History(core.places, core.layers.environ, self._keeping())
 
         def keep(turn: Turn) -> Record:
@@ -87,7 +88,7 @@ class UsageMetering(Addon, priority=60):
         def deliver(record: Record) -> None:
             loop.call_soon_threadsafe(self._tell, record)
 
-        self._clerk = Clerk(keep, deliver)
+        self._clerk = Clerk(keep, deliver, begin=prices.load)
         history.begin()
         self._clerk.start()
 

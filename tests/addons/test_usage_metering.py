@@ -108,7 +108,7 @@ async def metered(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 async def test_a_streamed_turn_is_recorded(metered: Metered) -> None:
-    flow = await metered.asked()
+    flow = await metered.asked(session="c-1")
     await metered.answered(flow, *frames(*STREAM))
     (record,) = await metered.records()
     assert (record.model, record.api, record.usage.input, record.usage.output) == (

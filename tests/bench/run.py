@@ -17,13 +17,16 @@ from pathlib import Path
 import psutil
 from mitmproxy import version
 
+from bench import analytics
 from bench.figures import FIGURES, PLAIN_FIGURES, Result, run
 from bench.targets import ROOT
+
+ANALYTICS = "analytics"
 
 
 def main() -> int:
     """Run the figures asked for; 0 when every promise is kept."""
-    names = [*PLAIN_FIGURES, *FIGURES]
+    names = [*PLAIN_FIGURES, *FIGURES, ANALYTICS]
     parser = argparse.ArgumentParser(prog="./run.sh bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--figure", action="append", choices=names, help="only this one (may be repeated)")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
@@ -35,6 +38,8 @@ def main() -> int:
         print(f"== {name}", file=sys.stderr)
         if name in FIGURES:
             results += run(FIGURES[name], arguments.rounds, lambda line: print(line, file=sys.stderr))
+        elif name == ANALYTICS:
+            results += analytics.measure(arguments.rounds)
         else:
             results.append(PLAIN_FIGURES[name](arguments.rounds))
     print(table(results))

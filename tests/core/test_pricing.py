@@ -4,10 +4,13 @@ import logging
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from codemie_core.places import Places
 from codemie_core.pricing import MOST_WARNINGS, PriceBook
@@ -130,6 +133,25 @@ def test_without_the_library_ones_own_prices_still_hold(
     assert room.price("", "m").nano_usd == 1_200_000
     assert room.price("anthropic", "claude-opus-4-5") == Cost()
     assert "pip install 'codemie-proxy[prices]'" in caplog.messages[0]
+
+
+COUNTS = st.none() | st.integers(0, 10**12)
+TOOLS = st.dictionaries(st.text(max_size=20) | st.just("web_search"), st.integers(0, 10**12))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(max_size=40) | st.sampled_from(["anthropic", "openai", "google", "aws", "openrouter", "deepseek"]),
+    st.text(max_size=400)
+    | st.sampled_from(["claude-opus-4-5", "gpt-5", "gemini-2.5-pro", "deepseek-chat", "[" * 10_000]),
+    st.text(max_size=20) | st.sampled_from(["batch", "flex", "priority", "fast"]),
+    st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, TOOLS),
+)
+def test_whatever_a_server_says_of_a_turn_pricing_it_never_raises(
+    room: Room, provider: str, model: str, tier: str, usage: Usage
+) -> None:
+    cost = room.price(provider, model, replace(usage, tier=tier))
+    assert cost.nano_usd is None or cost.nano_usd >= 0
 
 
 def test_importing_the_module_loads_no_price_list() -> None:

@@ -290,3 +290,27 @@ def test_a_profile_asked_for_by_name_must_exist(places: Places) -> None:
 def test_a_bad_variable_is_named(places: Places, variable: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} must be"):
         load_profile(places, {variable: text})
+
+
+@pytest.mark.parametrize(
+    "values, found",
+    [
+        ({}, (None, None, None, None)),
+        ({"metrics": {"enabled": False}}, (False, None, None, None)),
+        ({"session": {"sync": {"enabled": False, "dryRun": True}}}, (None, False, True, None)),
+        ({"metrics": {"sync": {"enabled": False, "interval": 60000}}}, (None, False, None, 60000)),
+        (
+            {"session": {"sync": {"enabled": True}}, "metrics": {"sync": {"enabled": False, "dryRun": True}}},
+            (None, True, True, None),
+        ),
+        ({"session": "off", "metrics": {"enabled": "no", "sync": {"interval": True}}}, (None, None, None, None)),
+    ],
+)
+def test_what_codemies_tools_were_told_about_metrics(
+    places: Places, values: dict[str, Any], found: tuple[object, ...]
+) -> None:
+    """A word that is no switch keeps nobody from starting."""
+    write(places, {"provider": "ai-run-sso", **values})
+    profile = load_profile(places, {})
+    told = (profile.metrics_enabled, profile.sync_enabled, profile.sync_dry_run, profile.sync_interval_ms)
+    assert told == found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
 from codemie_core.store.tables import requests, tool_calls
 from codemie_core.usage.answer import Answer
+from soak.fuzz import WAYS
 from support.accuracy import shapes
 from support.proxy import Mitmproxy
 from support.shared import shared_proxy
@@ -308,3 +310,21 @@ async def test_what_is_no_turn_of_a_model_is_not_kept(upstream: Upstream, proxy:
     assert counted.input_tokens > 0
     await kept.rows("after", 1)
     assert await kept.rows("counted", 0) == []
+
+
+async def test_garbage_reaches_the_client_as_it_is_and_leaves_nothing_uncounted(
+    upstream: Upstream, client: httpx.AsyncClient, proxy: Mitmproxy, kept: Kept
+) -> None:
+    # What begins with an error event is another addon's business.
+    sound = [shape for shape in OVER_HTTP if not shape.whole.error]
+    asked = [f"garbage-{number}" for number in range(80)]
+    for model in asked:
+        dice = random.Random(model)
+        shape = dice.choice(sound)
+        _, change = dice.choice([way for way in WAYS if way[0] != "events of another answer"])
+        body = change(dice, shape.body, shape)
+        upstream.script(Step(body=body, headers=[("content-type", shape.content_type)]))
+        assert await ask(client, shape, model) == body
+    await kept.turns(asked)
+    [addon] = [one for one in proxy.health()["addons"] if one["name"] == "usage_metering"]
+    assert (addon["state"], addon["mishaps"], addon["details"]["uncounted"]) == ("active", {}, 0)

@@ -88,7 +88,7 @@ def soak(requests: int, part: int, progress: Callable[[str], None]) -> tuple[lis
             heard += asyncio.run(clients.crowd(proxy.port, min(part, requests - heard.total()), dice))
             rate = part / (time.monotonic() - began)
             time.sleep(REST_SECONDS)
-            samples.append(sample := _look(proxy, heard.total(), rate))
+            samples.append(sample := look(proxy, heard.total(), rate))
             progress(
                 f"{sample.requests:7} requests: {sample.memory:6.1f} MB, {sample.descriptors} descriptors, "
                 f"{sample.threads} threads, {sample.tasks} tasks, {sample.exchanges} open exchanges, {rate:.0f}/s"
@@ -111,7 +111,8 @@ def growth(samples: Sequence[Sample]) -> list[str]:
     return problems
 
 
-def _look(proxy: Proxy, requests: int, rate: float) -> Sample:
+def look(proxy: Proxy, requests: int, rate: float) -> Sample:
+    """What it holds now; it loads `state.py`, too."""
     descriptors, threads = proxy.held()
     told = json.loads((proxy.home / state.FILE).read_text())
     return Sample(requests, proxy.memory(), descriptors, threads, told["tasks"], told["exchanges"], rate)

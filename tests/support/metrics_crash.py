@@ -172,7 +172,9 @@ class Ordeal:
                 os.kill(worker.pid, signal.SIGKILL)
                 return Reply(counts=counted, drops=True)
             # Some are counted although nobody hears of it, and come again.
-            return dice.choice([TAKEN, TAKEN, TAKEN, DOWN, Reply(counts=True, drops=True), Reply(500, "{}", counts=True)])
+            return dice.choice(
+                [TAKEN, TAKEN, TAKEN, DOWN, Reply(counts=True, drops=True), Reply(500, "{}", counts=True)]
+            )
 
         self.api.choose = choose
         worker.start()
@@ -225,3 +227,17 @@ class Ordeal:
         for came in self.api.came:
             if first.setdefault(came.key, came.body) != came.body:
                 yield came.key
+
+    def problems(self) -> Iterator[str]:
+        """What must not be, in words."""
+        marks, counted = self.marks(), self.counted()
+        if lost := self.acknowledged() - marks.keys():
+            yield f"{len(lost)} written records are gone, such as {min(lost)}"
+        if unmarked := [name for name, mark in marks.items() if mark != "synced"]:
+            yield f"{len(unmarked)} records are not marked, such as {min(unmarked)}"
+        if missing := marks.keys() - counted.keys():
+            yield f"{len(missing)} records were not counted, such as {min(missing)}"
+        if twice := [name for name, count in counted.items() if count > 1]:
+            yield f"{len(twice)} records were counted more than once, such as {min(twice)}"
+        if differing := list(self.differing()):
+            yield f"{len(differing)} keys came with different bytes, such as {differing[0]}"

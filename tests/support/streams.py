@@ -31,6 +31,8 @@ class Rates:
     cache_write: str = "0"
     cache_write_1h: str = "0"
     web_search: str = "0"
+    grounding: str = "0"
+    """For all searches of a turn together."""
     factor: str = "1"
     """Of the tier: a half in a batch."""
 
@@ -42,7 +44,8 @@ class Rates:
         tokens = sum(
             (Decimal(count or 0) * Decimal(rate) for count, rate in zip(counts, rates, strict=True)), Decimal()
         )
-        searches = usage.server_tools.get("web_search", 0) * Decimal(self.web_search)
+        calls = sum(usage.server_tools.get(name, 0) for name in ("web_search", "google_search"))
+        searches = calls * Decimal(self.web_search) + bool(calls) * Decimal(self.grounding)
         return tokens * Decimal(self.factor) * 1000 + searches * 10**9
 
 

@@ -163,6 +163,19 @@ def other_words() -> Shape:
     return tape.shape()
 
 
+def azure() -> Shape:
+    tape = Completion("Azure: a first chunk without a name", API)
+    first = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": [{"index": 0}]}
+    tape.event(first)
+    for piece in ("Hel", "lo"):
+        choice = {"index": 0, "delta": {"content": piece}, "finish_reason": None, "content_filter_results": {}}
+        tape.chunk([choice], said=piece)
+    tape.delta({}, finish="stop")
+    tape.used_up(counts(9, 2), **usage(9, 2))
+    tape.done()
+    return tape.shape(GPT, PROVIDER, GPT_RATES)
+
+
 def tools() -> Shape:
     tape = Completion("three tools one after the other", API)
     tape.delta({"role": "assistant", "content": None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from codemie_core.usage.answer import ToolCall
@@ -13,6 +14,9 @@ API, PROVIDER = "gemini", "google"
 FLASH, PRO = "gemini-2.5-flash", "gemini-2.5-pro"
 FLASH_RATES = Rates(input="0.30", output="2.50", cache_read="0.03")
 PRO_RATES = Rates(input="1.25", output="10", cache_read="0.125")
+GROUNDED_RATES = Rates(input="0.30", output="2.50", grounding="0.035")
+THREE = "gemini-3-pro-preview"
+THREE_RATES = Rates(input="2", output="12", web_search="0.014")
 PRO_LONG_RATES = Rates(input="2.50", output="15", cache_read="0.25")
 ID = "rReference"
 
@@ -107,6 +111,20 @@ def server_tool() -> Shape:
     return tape.shape(FLASH, PROVIDER, FLASH_RATES)
 
 
+def grounded(model: str, rates: Rates) -> Shape:
+    tape = Content(f"server tool: two searches by {model}", model=model)
+    tape.say("Sunny", counts(60, 1), usage=usage(60, 1))
+    found = {
+        "webSearchQueries": ["weather", "weather in Kyiv"],
+        "groundingChunks": [{"web": {"uri": "https://x.example"}}],
+    }
+    content = {"parts": [{"text": "."}], "role": "model"}
+    candidate = {"content": content, "finishReason": "STOP", "index": 0, "groundingMetadata": found}
+    used = replace(usage(60, 2), server_tools={"google_search": 2})
+    tape.chunk([candidate], counts(60, 2), said=".", stop_reason="STOP", complete=True, usage=used)
+    return tape.shape(model, PROVIDER, rates)
+
+
 def envelope() -> Shape:
     tape = Content("in the envelope of the Code Assist API")
     candidate = {"content": {"parts": [{"text": "Hi."}], "role": "model"}, "finishReason": "STOP"}
@@ -178,6 +196,8 @@ def shapes() -> Iterator[Shape]:
     """All of them."""
     makers = (text, thoughts, tools, server_tool, envelope, long_context, blocked, error_midway, whole, error_body)
     yield from (make() for make in makers)
+    yield grounded(FLASH, GROUNDED_RATES)
+    yield grounded(THREE, THREE_RATES)
     yield text("array")
     yield ended_otherwise("MAX_TOKENS", refused=False)
     yield ended_otherwise("SAFETY", refused=True)

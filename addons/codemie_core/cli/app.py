@@ -19,6 +19,7 @@ from codemie_core.cli import (
     demo,
     export,
     keys,
+    metrics,
     requests,
     sessions,
     start,
@@ -50,6 +51,7 @@ app.add_typer(config.app, name="config")
 app.command(epilog=stats.EXAMPLES)(stats.stats)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(requests.app, name="requests")
+app.add_typer(metrics.app, name="metrics")
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
 app.command(epilog="Example: codemie-proxy version")(version.version)

@@ -14,8 +14,8 @@ from codemie_core.usage.cost import NANO
 if TYPE_CHECKING:
     from codemie_core.store.requests import Turn
 
-# What a spreadsheet would take for a formula and run.
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# What a spreadsheet would take for a formula and run; the last four are the wide forms of the first.
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def csv_lines(turns: Iterable[Turn]) -> Iterator[str]:
@@ -40,8 +40,11 @@ def safe(value: object) -> object:
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     shown = {**request(row), "server_tools": row["server_tools"]}
-    nano_usd = shown.pop("cost_nano_usd")
-    shown["cost_usd"] = None if nano_usd is None else f"{Decimal(nano_usd) / NANO:f}"
+    del shown["cost_nano_usd"]
+    for name, value in row.items():
+        if name.startswith("cost_"):
+            column = f"{name.removesuffix('_nano_usd')}_usd"
+            shown[column] = None if value is None else f"{Decimal(value) / NANO:f}"
     return shown
 
 

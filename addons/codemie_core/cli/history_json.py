@@ -78,6 +78,8 @@ def request(row: Mapping[str, Any]) -> dict[str, Any]:
             case "cost_nano_usd":
                 shown["cost_usd"] = dollars(value)
                 shown[name] = value
+            case _ if name.startswith("cost_"):
+                shown[f"{name}_usd"] = dollars(value)
             case "server_tools":
                 shown[name] = json.loads(value) if value else None
             case "attempts":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from codemie_core.cli.accounts_output import new_table, print_table, say
-from codemie_core.cli.amounts import FOOTNOTE, UNKNOWN, count, money, plain, share, span, spans, tokens
+from codemie_core.cli.amounts import FOOTNOTE, NONE, UNKNOWN, count, money, plain, share, span, spans, tokens
 
 if TYPE_CHECKING:
     from codemie_core.store.analytics import Latency, ToolFigures
@@ -25,11 +25,15 @@ def cells(figures: Figures) -> Cells:
     return (
         count(figures.requests),
         errors(figures),
-        tokens(figures.prompt_tokens) if figures.requests else "-",
+        _known(figures.prompt_tokens, figures),
         share(figures.cache_hit_rate),
-        tokens(figures.output_tokens) if figures.requests else "-",
+        _known(figures.output_tokens, figures),
         money(figures.cost_nano_usd, figures.unpriced),
     )
+
+
+def _known(number: int | None, figures: Figures) -> str:
+    return NONE if number is None and not figures.uncounted else tokens(number)
 
 
 def errors(figures: Figures) -> str:

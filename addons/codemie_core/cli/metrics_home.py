@@ -16,8 +16,10 @@ from codemie_core import options
 from codemie_core.cli.declared import Declarations
 from codemie_core.errors import SettingsError
 from codemie_core.metrics.batches import tallies, unfinished
+from codemie_core.metrics.delta import SYNCED
 from codemie_core.metrics.round import Report
 from codemie_core.metrics.service import Service, Wanted
+from codemie_core.metrics.session_files import Found
 from codemie_core.metrics.switches import cli_sends, why_not
 from codemie_core.metrics.transport import REQUEST_ID, Letter
 from codemie_core.options import Layers
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 SECTION = "metrics_sync"
 PATIENCE = 15.0
 """Seconds to wait for a proxy that is sending."""
+_LOOK_AGAIN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,11 @@ class MetricsHome:
         """Send what waits, after a proxy that is at it."""
         service, until = self.service(), time.monotonic() + patience
         try:
-            while (report := await service.round()).busy and time.monotonic() < until:
-                await asyncio.sleep(0.2)
-            return report
+            while True:
+                report = await service.round()
+                if not report.busy or time.monotonic() > until:
+                    return report
+                await asyncio.sleep(_LOOK_AGAIN)
         finally:
             await service.close()
 
@@ -133,7 +138,7 @@ class MetricsHome:
         found = self.service().files.all()
         states: Counter[str] = Counter()
         for session in found:
-            states.update(entry.delta.sync_status for entry in session.journal.read().entries)
+            states += record_states(session)
         asked = self.ask(lambda connection: (tallies(connection), unfinished(connection)))
         batches, open_batches = asked if asked is not None else ({}, [])
         errors = [batch.last_error for batch in open_batches if batch.last_error]
@@ -153,6 +158,15 @@ class MetricsHome:
                 return work(connection)
         finally:
             database.close()
+
+
+def record_states(found: Found) -> Counter[str]:
+    """How many of its records are in which state. Of one that was written twice the copy that was sent counts."""
+    states: dict[str, str] = {}
+    for entry in found.journal.read().entries:
+        if states.get(entry.delta.record_id) != SYNCED:
+            states[entry.delta.record_id] = entry.delta.sync_status
+    return Counter(states.values())
 
 
 def status_rows(found: Status) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import typer
 
 from codemie_core.accounts.words import local
 from codemie_core.cli.accounts_output import new_table, print_rows, print_table
-from codemie_core.cli.metrics_home import MetricsHome
+from codemie_core.cli.metrics_home import MetricsHome, record_states
 from codemie_core.errors import SettingsError
 from codemie_core.metrics.batches import Batch, newest
 from codemie_core.metrics.session_files import Found
@@ -111,4 +110,4 @@ def print_session(each: Shown) -> None:
 
 
 def _shown(found: Found, batches: tuple[Batch, ...] = ()) -> Shown:
-    return Shown(found, Counter(entry.delta.sync_status for entry in found.journal.read().entries), batches)
+    return Shown(found, record_states(found), batches)

@@ -153,9 +153,7 @@ class _View:
         try:
             found = series(self.connection, size, self._filter(), now_ms=self.book.now_ms, with_latency=True)
         except TooManyBuckets as problem:
-            raise SettingsError(
-                f"--bucket {size}: {problem}; ask for less time with --since, or a longer one"
-            ) from None
+            raise SettingsError(f"--bucket {size}: {problem}; ask for less time or for longer ones") from None
         if self.as_json:
             ends = [(history_json.moment(each.start_ms), history_json.moment(each.end_ms)) for each in found]
             rows = [history_json.figures(each.figures, each.latency) for each in found]

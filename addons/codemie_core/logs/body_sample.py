@@ -7,7 +7,7 @@ shown, redacted together with it, and the word that the cut went through is left
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from codemie_core.decoding import decode_bounded
 from codemie_core.redact import redact_text
@@ -19,6 +19,7 @@ MAX_DECODED = 16 * 1024 * 1024
 SHOWN_LINES = 10
 """Lines of an event stream shown from each end, as CodeMie does."""
 
+_LONGEST_WORD = 2 * CONTEXT
 _LAST_WORD = re.compile(r"\S*\Z")
 _FIRST_WORD = re.compile(r"\A\S*")
 
@@ -51,22 +52,28 @@ class BodySample:
         """Bytes kept."""
         return len(self._head) + len(self._tail)
 
-    def ends(self) -> tuple[str, str]:
+    def ends(self, redact: Callable[[str], str] = redact_text) -> tuple[str, str]:
         """Head and tail, redacted; the tail is empty when the head is all of it."""
         head, tail = bytes(self._head), bytes(self._tail[-self._kept :])
         if len(head) + len(tail) == self.size:
-            whole = redact_text((head + tail).decode(errors="replace"))
+            whole = redact((head + tail).decode(errors="replace"))
             if len(whole) <= 2 * self._limit:
                 return whole, ""
             return whole[: self._limit], whole[len(whole) - self._limit :]
-        first = redact_text(_LAST_WORD.sub("", head.decode(errors="replace"), count=1))
-        last = redact_text(_FIRST_WORD.sub("", tail.decode(errors="replace"), count=1))
+        first = redact(_without_last_word(head.decode(errors="replace")))
+        last = redact(_FIRST_WORD.sub("", tail.decode(errors="replace"), count=1))
         return first[: self._limit], last[max(0, len(last) - self._limit) :]
 
     def shown(self) -> object:
         """As the log shows it."""
         head, tail = self.ends()
         return f"{head} [... of {self.size} bytes ...] {tail}" if tail or len(self._head) < self.size else head
+
+
+def _without_last_word(text: str) -> str:
+    # Looked for from the beginning it would take seconds in a long body.
+    at = max(0, len(text) - _LONGEST_WORD)
+    return text[:at] + _LAST_WORD.sub("", text[at:], count=1)
 
 
 class EventSample(BodySample):

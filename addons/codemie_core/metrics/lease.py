@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from codemie_core.places import Places
 
 LOCK_NAME = "metrics_sync.lock"
-_LOOK_EVERY = 0.1
 
 
 class Lease:
@@ -48,15 +44,3 @@ class Lease:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
-
-    @contextmanager
-    def held(self, patience: float = 0.0, clock: Callable[[], float] = time.monotonic) -> Iterator[bool]:
-        """Have it for a while, after waiting up to so many seconds. Gives whether we have it. Blocks."""
-        until = clock() + patience
-        while not (taken := self.take()) and clock() < until:
-            time.sleep(_LOOK_EVERY)
-        try:
-            yield taken
-        finally:
-            if taken:
-                self.release()

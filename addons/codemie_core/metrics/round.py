@@ -103,6 +103,7 @@ class Round:
         self._report = Report()
         self._quiet: set[str] = set()
         self._failed: list[str] = []
+        self._marked: set[tuple[str, str]] = set()
 
     async def run(self, waiting: Waiting) -> Report:
         """Do what can be done."""
@@ -133,7 +134,7 @@ class Round:
         for found, entries in waiting:
             known = await known_states(self._ledger, found, entries)
             settled = [one for one, state in known.items() if state in (batches.POSTED, batches.MARKED)]
-            if settled:
+            if not self._marked.issuperset((found.session_id, one) for one in settled):
                 await self._mark_in_file(found, settled)
             if found.session_id in self._quiet:
                 continue  # More of the same would be refused as well.
@@ -166,7 +167,8 @@ class Round:
         if refused:
             self._rest(batch.id)
             return True
-        self._failed.append(batch.id)
+        if verdict.answered:
+            self._failed.append(batch.id)
         return verdict.answered and len(self._failed) < SEVERAL
 
     def _rest(self, *ids: str) -> None:
@@ -210,7 +212,8 @@ class Round:
         except OSError as problem:
             self._trouble(f"{found.journal.path} cannot be marked: {problem.strerror or problem}")
             return False
-        self._report = replace(self._report, marked=self._report.marked + len(ids))
+        self._marked.update((found.session_id, one) for one in ids)
+        self._report = replace(self._report, marked=len(self._marked))
         return True
 
     def _mark_now(self, found: Found, ids: Sequence[str]) -> None:

@@ -46,13 +46,20 @@ CLOSING = 0.7
 class Chosen(Protocol):
     """The addon's settings, as far as they matter here."""
 
-    enabled: bool
-    interval: float
-    dry_run: bool
-    layout: Layout
-    schema_version: Schema
-    path: str
-    api_url: str
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def interval(self) -> float: ...
+    @property
+    def dry_run(self) -> bool: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def schema_version(self) -> Schema: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def api_url(self) -> str: ...
 
 
 @dataclass(frozen=True)

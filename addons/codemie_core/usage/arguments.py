@@ -64,8 +64,8 @@ class Arguments:
         return self._raw if "\n" in self._raw else self._raw.replace("\\n", "\n")
 
     def _before_the_cut(self, name: str) -> str:
-        # Names stand before contents; a match inside a string has its quotes escaped and is none.
-        found = re.search(rf'[{{,]\s*"{name}"\s*:\s*{_STRING}', self._raw[:_FIRST])
+        # Names stand before contents; inside of a string their quotes are escaped and do not match.
+        found = re.search(rf'"{name}"\s*:\s*{_STRING}', self._raw[:_FIRST])
         return text(parsed(f'"{found[1]}"')) if found else ""
 
 

@@ -50,12 +50,11 @@ def _read(trail: Trail, item: Entry) -> None:
     parts = rows(content)
     kinds = rows(table(item.get(_CODEX_NOTES)).get("content_item_kinds"))
     for index, part in enumerate(map(table, parts)):
-        if len(kinds) == len(parts) and not text(kinds[index]).startswith("user."):
-            continue
-        if part.get("type") in _MEDIA:
+        persons = len(kinds) != len(parts) or text(kinds[index]).startswith("user.")
+        if part.get("type") not in _MEDIA:
+            trail.text(text(part.get("text")), persons)
+        elif persons:
             trail.media()
-        else:
-            trail.text(text(part.get("text")))
 
 
 def _is_by_model(item: Entry) -> bool:

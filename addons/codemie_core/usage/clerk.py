@@ -26,12 +26,15 @@ type Deliver = Callable[[Record], None]
 
 
 class Clerk:
-    """`put` turns between `start` and `stop`. `keep` makes a record, `deliver` gets it: both in the thread."""
+    """`put` turns between `start` and `stop`. `keep` makes a record, `deliver` gets it; `begin` is called before them.
 
-    def __init__(self, keep: Keep, deliver: Deliver) -> None:
+    All three are called in the thread.
+    """
+
+    def __init__(self, keep: Keep, deliver: Deliver, begin: Callable[[], None] = lambda: None) -> None:
         self.done = self.failed = self.unread = 0
         """Turns recorded; lost to an error of ours; recorded without their request."""
-        self._keep, self._deliver = keep, deliver
+        self._keep, self._deliver, self._begin = keep, deliver, begin
         self._queue: deque[Turn] = deque()
         self._came = self._went = 0
         self._idle = False
@@ -77,6 +80,10 @@ class Clerk:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._begin()
+        except Exception as error:
+            logger.warning("Counting begins without preparation: %s", type(error).__name__)
         while not self._closing.is_set():
             self._idle = True
             if not self._queue:

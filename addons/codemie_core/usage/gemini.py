@@ -107,7 +107,7 @@ class GeminiReader:
             cache_read=cached,
             output=self._output(read, thoughts),
             reasoning=thoughts,
-            server_tools={"web_search": self._searches} if self._searches else {},
+            server_tools={"google_search": self._searches} if self._searches else {},
             tier=self._tier,
         )
 

@@ -13,11 +13,19 @@ from codemie_core.usage.json_values import parsed, table, text
 
 _HEAD = 2000
 """Characters: the code stands before the command's own output, which could say anything."""
-# exec_command and write_stdin; the shell tool and apply_patch, whose outputs begin with it.
+# Codex 0.169: exec_command and write_stdin; apply_patch and the shell tool, alone or called by exec_command.
 _EXITED = re.compile(r"(?:\A|\n)Process exited with code (-?\d{1,6})(?=\n|\Z)")
-_EXIT_CODE = re.compile(r"\AExit code: (-?\d{1,6})(?=\n|\Z)")
+_EXIT_CODE = re.compile(r"\A(?:Wall time: [^\n]{1,40}\nOutput:\n)?Exit code: (-?\d{1,6})\nWall time: ")
 _OUTPUT = "\nOutput:"
-_REFUSED = ("failed to parse function arguments", "unsupported call: ", "exec_command failed", "apply_patch failed")
+_REFUSED = (
+    "failed to parse function arguments: ",
+    "unsupported call: ",
+    "unsupported custom tool call: ",
+    "exec_command failed: ",
+    "write_stdin failed: ",
+    "apply_patch verification failed: ",
+    "unable to locate image at ",
+)
 
 
 def outcome_of(item: Mapping[str, object]) -> bool | None:
@@ -42,8 +50,8 @@ def outcome_of(item: Mapping[str, object]) -> bool | None:
 def _of_text(output: str) -> bool | None:
     if output.startswith("{"):
         return _of_table(table(parsed(output)))
-    head = output[:_HEAD].partition(_OUTPUT)[0]
-    if found := _EXIT_CODE.search(head) or _EXITED.search(head):
+    head = output[:_HEAD]
+    if found := _EXIT_CODE.match(head) or _EXITED.search(head.partition(_OUTPUT)[0]):
         return int(found[1]) == 0
     return False if output.startswith(_REFUSED) else None
 

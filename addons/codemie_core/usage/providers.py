@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+LONGEST = 300
+"""Characters of a model's name that are looked at: a server may answer anything."""
+
 # By the end of the host. Names are those of the price list (genai-prices).
 _HOSTS = (
     ("api.anthropic.com", "anthropic"),
@@ -80,7 +83,7 @@ def provider_of(host: str, api: str, model: str) -> str:
     found = _by_host(_PORT.sub("", host.lower()).rstrip("."))
     if found:
         return found
-    name = model.lower()
+    name = model[:LONGEST].lower()
     prefix, slash, rest = name.partition("/")
     if slash and prefix in _PREFIXES:
         return _PREFIXES[prefix]
@@ -95,7 +98,7 @@ def provider_of(host: str, api: str, model: str) -> str:
 def names_of(model: str) -> Iterator[str]:
     """The model's name in every way a price list may write it, the most exact first."""
     seen: set[str] = set()
-    for name in _spellings(model.strip().lower()):
+    for name in _spellings(model[:LONGEST].strip().lower()):
         if name and name not in seen:
             seen.add(name)
             yield name

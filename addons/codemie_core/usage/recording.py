@@ -77,11 +77,15 @@ def record_of(
 def ending_of(turn: Turn, answer: Answer) -> tuple[str, str]:
     """How the turn ended, and with which error."""
     exchange = turn.exchange
-    if turn.number and answer.complete:
-        return ("upstream_error", answer.error) if answer.error else ("complete", "")
-    if turn.number and exchange.open:
+    if not turn.number:
+        return str(exchange.terminal or "truncated"), exchange.error or answer.error
+    if answer.error:
         return "upstream_error", answer.error
-    return str(exchange.terminal or "truncated"), exchange.error or answer.error
+    if answer.complete:
+        return "complete", ""
+    # The socket may have closed in good order; the turn has not.
+    left = exchange.terminal is not None and exchange.terminal != "complete"
+    return (str(exchange.terminal), exchange.error or "") if left else ("truncated", "")
 
 
 def served_by(exchange: Exchange) -> str:

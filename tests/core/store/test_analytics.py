@@ -14,11 +14,11 @@ from codemie_core.store.analytics import DIMENSIONS, Bucket, Latency
 from codemie_core.store.database import Database
 from codemie_core.store.figures import Figures
 from codemie_core.store.filters import Filter
-from support import histories
-from support.histories import DAY, HOUR, NOW, new_turn
+from support import turn_rows
+from support.turn_rows import DAY, HOUR, NOW, new_turn
 
-TURNS = histories.random_turns(7, 400)
-CALLS = histories.random_calls(8, TURNS)
+TURNS = turn_rows.random_turns(7, 400)
+CALLS = turn_rows.random_calls(8, TURNS)
 FILTERS = {
     "everything": Filter(),
     "since": Filter(since_ms=NOW - 9 * DAY),
@@ -57,7 +57,7 @@ ZONES = [ZoneInfo("UTC"), ZoneInfo("Europe/Vienna"), ZoneInfo("America/New_York"
 @pytest.fixture
 def history(database: Database) -> Database:
     with database.writing() as connection:
-        histories.store(connection, TURNS, CALLS)
+        turn_rows.store(connection, TURNS, CALLS)
     return database
 
 
@@ -73,19 +73,19 @@ def same(found: Any, wanted: Any) -> bool:
 def test_every_question_with_every_filter_equals_the_reference(history: Database) -> None:
     with history.reading() as connection:
         for name, asked in FILTERS.items():
-            turns = histories.matching(TURNS, asked)
+            turns = turn_rows.matching(TURNS, asked)
             assert bool(turns) == (name != "nothing"), name
-            assert same(analytics.totals(connection, asked), histories.figures(turns)), name
-            assert analytics.latency(connection, asked) == histories.latency(turns), name
-            assert analytics.tools(connection, asked) == histories.tool_figures(turns, CALLS), name
+            assert same(analytics.totals(connection, asked), turn_rows.figures(turns)), name
+            assert analytics.latency(connection, asked) == turn_rows.latency(turns), name
+            assert analytics.tools(connection, asked) == turn_rows.tool_figures(turns, CALLS), name
             for dimension in DIMENSIONS:
-                wanted = histories.grouped(turns, dimension, histories.figures)
+                wanted = turn_rows.grouped(turns, dimension, turn_rows.figures)
                 found = analytics.by(connection, dimension, asked)
                 assert found.keys() == wanted.keys(), (name, dimension)
                 assert all(same(found[key], wanted[key]) for key in wanted), (name, dimension)
                 assert list(found) == sorted(wanted, key=lambda key: by_cost(key, wanted)), (name, dimension)
-                assert analytics.latency_by(connection, dimension, asked) == histories.grouped(
-                    turns, dimension, histories.latency
+                assert analytics.latency_by(connection, dimension, asked) == turn_rows.grouped(
+                    turns, dimension, turn_rows.latency
                 )
                 assert analytics.names(connection, dimension, asked) == sorted(wanted)
 
@@ -100,12 +100,12 @@ def test_every_series_with_every_filter_equals_the_reference(size: buckets.Size,
     with history.reading() as connection:
         for (name, asked), zone in zip(FILTERS.items(), itertools.cycle(ZONES), strict=False):
             found = analytics.series(connection, size, asked, zone=zone, now_ms=NOW, with_latency=True)
-            turns = histories.matching(TURNS, asked)
+            turns = turn_rows.matching(TURNS, asked)
             assert sum(bucket.figures.requests for bucket in found) == len(turns), name
             for bucket in found:
                 within = [turn for turn in turns if bucket.start_ms <= turn["started_ms"] < bucket.end_ms]
-                assert same(bucket.figures, histories.figures(within)), (name, zone)
-                assert bucket.latency == histories.latency(within), (name, zone)
+                assert same(bucket.figures, turn_rows.figures(within)), (name, zone)
+                assert bucket.latency == turn_rows.latency(within), (name, zone)
 
 
 def test_a_series_leaves_no_gap_and_ends_with_now(history: Database) -> None:
@@ -127,7 +127,7 @@ def test_days_are_those_of_the_zone_also_when_clocks_change(database: Database) 
     midnight = NOW - NOW % DAY - 10 * DAY - 2 * HOUR
     moments = [midnight - 1, midnight, midnight + 25 * HOUR - 1, midnight + 25 * HOUR]
     with database.writing() as connection:
-        histories.store(connection, [new_turn(n, started_ms=moment) for n, moment in enumerate(moments)])
+        turn_rows.store(connection, [new_turn(n, started_ms=moment) for n, moment in enumerate(moments)])
     with database.reading() as connection:
         asked = Filter(until_ms=midnight + 49 * HOUR)
         found = analytics.series(connection, "24h", asked, zone=vienna)
@@ -137,7 +137,7 @@ def test_days_are_those_of_the_zone_also_when_clocks_change(database: Database) 
 
 def test_a_turn_of_a_clock_that_is_ahead_is_in_the_series(database: Database) -> None:
     with database.writing() as connection:
-        histories.store(connection, [new_turn(started_ms=NOW + 2 * DAY)])
+        turn_rows.store(connection, [new_turn(started_ms=NOW + 2 * DAY)])
     with database.reading() as connection:
         found = analytics.series(connection, "24h", Filter(since_ms=NOW), zone=ZONES[0], now_ms=NOW)
     assert [bucket.figures.requests for bucket in found] == [0, 0, 1]
@@ -146,7 +146,7 @@ def test_a_turn_of_a_clock_that_is_ahead_is_in_the_series(database: Database) ->
 def test_what_is_unknown_is_not_nothing(database: Database) -> None:
     unknown = {"cost_nano_usd": None, "input_tokens": None, "output_tokens": None, "cache_read_tokens": None}
     with database.writing() as connection:
-        histories.store(
+        turn_rows.store(
             connection,
             [
                 new_turn(1, model="dear", cost_nano_usd=5),

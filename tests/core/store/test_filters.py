@@ -6,8 +6,8 @@ import pytest
 from codemie_core.store.database import Database
 from codemie_core.store.filters import EVERYTHING, Filter, conditions
 from codemie_core.store.requests import page
-from support import histories
-from support.histories import NOW, new_turn
+from support import turn_rows
+from support.turn_rows import NOW, new_turn
 
 
 def test_a_filter_that_says_nothing_lets_everything_through() -> None:
@@ -34,7 +34,7 @@ def test_the_end_is_not_in_it_and_nobody_is_a_name(database: Database) -> None:
             return sorted(int(row["id"][-1]) for row in page(connection, asked))
 
     with database.writing() as connection:
-        histories.store(connection, turns)
+        turn_rows.store(connection, turns)
     assert found(Filter(since_ms=NOW, until_ms=NOW + 2)) == [1, 2]
     assert found(Filter(since_ms=NOW + 1)) == [2, 3]
     assert found(Filter(accounts=("",))) == [1]

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from codemie_core.errors import SettingsError
-from codemie_core.store import tables
+from codemie_core.store import payloads, tables
 from codemie_core.store.database import Database
 from codemie_core.store.history import save_records
-from codemie_core.store.payloads import Payload, load_payload, pack, save_payloads
+from codemie_core.store.payloads import PIECE, Payload, load_payload, pack, redact_in_pieces, save_payloads
 from codemie_core.vault import Vault, VaultError
 from support.records import new_record
 
@@ -66,6 +66,29 @@ def test_a_long_body_keeps_both_of_its_ends(vault: Vault, database: Database) ->
     assert found.request.body.startswith("begin word")
     assert found.request.body.endswith("the end")
     assert f"[... of {len(body)} bytes ...]" in found.request.body
+
+
+@pytest.mark.parametrize(
+    "between", ['", "name": "', "}, {", "\n", "\\n", " "], ids=["values", "objects", "lines", "escaped", "words"]
+)
+def test_a_secret_is_found_wherever_in_a_long_text_it_is(between: str) -> None:
+    piece = "a few harmless words of it" + between
+    for before in range(PIECE - 400, PIECE + 400, 7):
+        text = (piece * (before // len(piece) + 1))[:before] + between + f"api_key={PLANTED}" + between + piece * 20
+        assert "planted" not in redact_in_pieces(text)
+
+
+def test_nothing_else_changes_and_no_search_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def redact(text: str) -> str:
+        lengths.append(len(text))
+        return text
+
+    monkeypatch.setattr(payloads, "redact_text", redact)
+    for text in ("", "x" * 50_000, "word " * 50_000, "línea\n" * 9_000, '{"a": "b", "c": {}},' * 9_000):
+        assert redact_in_pieces(text) == text
+    assert max(lengths) <= PIECE
 
 
 def test_what_is_no_text_harms_nobody() -> None:

@@ -6,12 +6,12 @@ from codemie_core.store.filters import Filter
 from codemie_core.store.history import save_records
 from codemie_core.store.requests import Place, every, one, page, place_of, that_begin
 from codemie_core.usage.record import AttemptRecord
-from support import histories
-from support.histories import NOW, new_turn
+from support import turn_rows
 from support.records import new_record, told, tool_use
+from support.turn_rows import NOW, new_turn
 
 IDS = tables.requests.c.id
-TURNS = histories.random_turns(3, 130)
+TURNS = turn_rows.random_turns(3, 130)
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def history(database: Database) -> Database:
     for number, turn in enumerate(TURNS):
         turn["started_ms"] = NOW - number // 7
     with database.writing() as connection:
-        histories.store(connection, TURNS)
+        turn_rows.store(connection, TURNS)
     return database
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize("asked", [Filter(), Filter(status="error"), Filter(models=("opus", "haiku"), accounts=("",))])
 def test_pages_hold_each_turn_once_and_in_order(history: Database, asked: Filter, oldest_first: bool) -> None:
-    wanted = sorted(histories.matching(TURNS, asked), key=lambda turn: (turn["started_ms"], turn["id"]))
+    wanted = sorted(turn_rows.matching(TURNS, asked), key=lambda turn: (turn["started_ms"], turn["id"]))
     found: list[str] = []
     after: Place | None = None
     with history.reading() as connection:
@@ -42,7 +42,7 @@ def test_a_turn_that_is_added_meanwhile_moves_no_page(history: Database) -> None
         first = page(connection, limit=10)
         second = page(connection, after=place_of(first[-1]), limit=10)
     with history.writing() as connection:
-        histories.store(connection, [new_turn(999, started_ms=NOW + 1)])
+        turn_rows.store(connection, [new_turn(999, started_ms=NOW + 1)])
     with history.reading() as connection:
         assert page(connection, after=place_of(first[-1]), limit=10) == second
         assert page(connection, limit=1)[0]["id"].endswith("999")
@@ -80,7 +80,7 @@ def test_all_turns_come_in_pages_oldest_first(history: Database) -> None:
 
 def test_ids_are_found_by_how_they_begin(database: Database) -> None:
     with database.writing() as connection:
-        histories.store(connection, [new_turn(id=name) for name in ("ab1", "ab2", "ab2.1", "b_1", "bx1", "c%")])
+        turn_rows.store(connection, [new_turn(id=name) for name in ("ab1", "ab2", "ab2.1", "b_1", "bx1", "c%")])
     with database.reading() as connection:
         found = {start: that_begin(connection, IDS, start) for start in ("ab", "ab2", "ab2.", "b_", "c", "c%", "x", "")}
         assert found == {

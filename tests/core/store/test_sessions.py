@@ -3,19 +3,19 @@ from codemie_core.store.filters import Filter
 from codemie_core.store.history import save_records
 from codemie_core.store.sessions import FileChange, changed_files, last_session, sessions
 from codemie_core.usage.operation import FileOperation
-from support import histories
-from support.histories import DAY, NOW, new_turn
+from support import turn_rows
 from support.records import new_record, tool_use
+from support.turn_rows import DAY, NOW, new_turn
 
-TURNS = histories.random_turns(5, 300)
+TURNS = turn_rows.random_turns(5, 300)
 
 
 def test_the_one_used_last_comes_first_with_what_is_counted_of_it(database: Database) -> None:
     with database.writing() as connection:
-        histories.store(connection, TURNS)
+        turn_rows.store(connection, TURNS)
     for asked in (Filter(), Filter(since_ms=NOW - 5 * DAY), Filter(projects=("shop",), status="ok")):
-        turns = histories.matching(TURNS, asked)
-        wanted = histories.grouped(turns, "session", histories.figures)
+        turns = turn_rows.matching(TURNS, asked)
+        wanted = turn_rows.grouped(turns, "session", turn_rows.figures)
         with database.reading() as connection:
             found = sessions(connection, asked)
             assert last_session(connection, asked) == found[0].id
@@ -29,7 +29,7 @@ def test_the_one_used_last_comes_first_with_what_is_counted_of_it(database: Data
 
 def test_names_are_told_and_whether_there_are_several(database: Database) -> None:
     with database.writing() as connection:
-        histories.store(connection, [new_turn(1, model="b"), new_turn(2, model="a"), new_turn(3, session_id="other")])
+        turn_rows.store(connection, [new_turn(1, model="b"), new_turn(2, model="a"), new_turn(3, session_id="other")])
     with database.reading() as connection:
         first, other = sorted(sessions(connection), key=lambda session: session.id)
     assert (first.model, first.agent, first.branch) == ("a", "claude-code", "main")

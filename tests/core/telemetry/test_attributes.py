@@ -48,8 +48,10 @@ def test_unknown_is_left_out_and_not_nothing() -> None:
 
 
 def test_tools_arguments_and_folders_stay_here() -> None:
-    told = str(span_attributes(new_record(tools=(tool_use("1"),)))) + str(metric_attributes(new_record()))
-    assert [word for word in ("file_path", "src/new.py", "/home/someone", "Write") if word in told] == []
+    record = new_record(tools=(tool_use("1"),))
+    told = str(span_attributes(record)) + str(metric_attributes(record))
+    kept_back = ("file_path", "src/new.py", "Write", record.labels.working_directory, record.labels.repository)
+    assert [word for word in kept_back if word in told] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The names under which we report are those of the conventions."""
+"""The names under which we report are those of the conventions, and each is documented."""
+
+from pathlib import Path
 
 import pytest
 from opentelemetry.semconv._incubating.attributes import error_attributes, gen_ai_attributes, server_attributes
@@ -41,3 +43,11 @@ def test_operations_have_the_words_of_the_conventions(api: str, operation: str) 
 @pytest.mark.parametrize("status, word", [(200, "2xx"), (429, "4xx"), (529, "5xx"), (None, "none")])
 def test_statuses_are_counted_by_their_class(status: int | None, word: str) -> None:
     assert names.status_class(status) == word
+
+
+def test_every_name_is_explained_in_the_documents() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "telemetry.md").read_text("utf-8")
+    ours = {value for name, value in vars(names).items() if isinstance(value, str) and name.isupper()}
+    ours -= {names.SERVICE, names.SCOPE, names.PREFIX}
+    assert len(ours) > 30
+    assert [value for value in ours if f"`{value.removeprefix(names.PREFIX)}" not in page] == []

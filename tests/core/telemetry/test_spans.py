@@ -14,7 +14,7 @@ from codemie_core.telemetry.endpoint import Endpoint
 from codemie_core.telemetry.spans import Reporter
 from codemie_core.telemetry.trace_context import TraceParent
 from support.otlp import Collector, attributes_of
-from support.records import STARTED_MS, new_record
+from support.records import STARTED_MS, new_record, tool_use
 
 SECRET = "planted-collector-key"
 
@@ -103,10 +103,12 @@ def test_a_name_that_is_no_text_does_not_spoil_the_batch(collector: Collector, r
 
 
 def test_nothing_of_what_was_said_leaves(collector: Collector, reporter: Reporter) -> None:
-    reporter.report(new_record(), None)
+    record = new_record(tools=(tool_use("1"),))
+    reporter.report(record, None)
     collector.wait_for(lambda: bool(collector.spans) and bool(collector.metrics))
     sent = b"".join(collector.bodies)
-    assert [word for word in (b"/home/someone", b"owner/repository") if word in sent] == []
+    kept_back = (record.labels.working_directory, record.labels.repository, "file_path", "src/new.py")
+    assert [word for word in kept_back if word.encode() in sent] == []
 
 
 def test_the_end_sends_what_is_left(monkeypatch: pytest.MonkeyPatch, collector: Collector) -> None:

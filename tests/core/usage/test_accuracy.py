@@ -7,6 +7,12 @@ from typing import Any
 
 import pytest
 
+from codemie_core.demo.answers_anthropic import AnthropicMessages
+from codemie_core.demo.answers_chat import OpenAIChat
+from codemie_core.demo.answers_gemini import Gemini
+from codemie_core.demo.answers_responses import OpenAIResponses
+from codemie_core.demo.dialect import Ask, Dialect
+from codemie_core.demo.frames import dumps, words
 from codemie_core.sse import SseParser
 from codemie_core.usage.answer import Answer, ToolCall
 from codemie_core.usage.stream import StreamMeter
@@ -101,6 +107,26 @@ def test_the_checks_see_a_meter_that_forgets_what_a_chunk_began(monkeypatch: pyt
     shape = shape_named("text with include_usage")
     assert accuracy.whole(shape).wrong == []
     assert all(check(shape).wrong for check in (accuracy.splits, accuracy.line_ends, accuracy.codings))
+
+
+@pytest.mark.parametrize(
+    ("api", "dialect"),
+    [
+        ("anthropic", AnthropicMessages()),
+        ("openai-chat", OpenAIChat()),
+        ("openai-responses", OpenAIResponses()),
+        ("gemini", Gemini()),
+    ],
+)
+def test_the_scripted_upstream_of_the_demo_is_counted_as_it_counts(api: str, dialect: Dialect) -> None:
+    ask = Ask(serial=1, model="demo-model", stream=True, include_usage=True, input_tokens=321)
+    streamed, whole = StreamMeter(api, lambda: 0.0), StreamMeter(api, lambda: 0.0)
+    for frame in dialect.stream(ask, words("one two three four", None, False)):
+        streamed(frame)
+    whole(dumps(dialect.whole(ask, "one two three four")).encode())
+    for answer in (streamed.finish(), whole.finish()):
+        assert (answer.model, answer.usage.input, answer.usage.output) == ("demo-model", 321, 4)
+        assert (answer.text_chars, answer.complete) == (len("one two three four"), True)
 
 
 def test_costs_are_worked_out_from_published_rates() -> None:

@@ -116,6 +116,12 @@ def test_what_the_agent_asks_for_itself_is_no_prompt(changes: dict[str, object])
     assert asked_of_anthropic(PATH, claude_code(FIRST, **changes)).prompts == 0
 
 
+def test_compacting_is_no_prompt_whatever_was_said_before_it() -> None:
+    order = text("CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.\n\nYour task is to summarize.")
+    assert asked_of_anthropic(PATH, claude_code(FIRST, ANSWERED, user(text("go on"), order))).prompts == 0
+    assert asked_of_anthropic(PATH, claude_code(FIRST, ANSWERED, user(text("go on")))).prompts == 1
+
+
 def test_a_subagent_still_brings_its_results() -> None:
     body = claude_code(FIRST, ANSWERED, user(result("toolu_1")), system=[text(f"{BILLING} cc_is_subagent=true;")])
     assert [each.id for each in asked_of_anthropic(PATH, body).results] == ["toolu_1"]

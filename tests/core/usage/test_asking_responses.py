@@ -74,6 +74,22 @@ def test_a_message_of_the_websocket_is_read_like_a_body() -> None:
     assert (asked.prompts, asked.stream) == (1, True)
 
 
+@pytest.mark.parametrize("kind", ["", "compaction.summary"])
+def test_prompts_before_a_summary_are_those_of_before(kind: str) -> None:
+    summary = message("user", "Another language model started to solve this problem and produced a summary", kind)
+    assert asked_of_responses(PATH, body(INSTRUCTIONS, environment(), PROMPT, summary)).prompts == 0
+    again = message("user", "And now the tests.", "user.text", "msg_2")
+    asked = asked_of_responses(PATH, body(INSTRUCTIONS, environment(), PROMPT, summary, again))
+    alone = asked_of_responses(PATH, body(again))
+    assert (asked.prompts, asked.prompt_mark) == (1, alone.prompt_mark)
+
+
+def test_compacting_over_the_same_path_is_no_prompt() -> None:
+    order = message("user", "You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary")
+    asked = asked_of_responses(PATH, body(INSTRUCTIONS, PROMPT, CALL, OUTPUT, order))
+    assert (asked.prompts, len(asked.results)) == (0, 1)
+
+
 @pytest.mark.parametrize(
     "path, more", [(PATH, {"generate": False}), ("/v1/responses/compact", {}), ("/v1/responses/compact/?x=1", {})]
 )

@@ -105,3 +105,16 @@ def test_beyond_the_bound_turns_are_counted_without_their_request(
     assert clerk.drain(5)
     assert seen == [8, 0, 0, 8]
     assert (clerk.unread, clerk.done) == (2, 4)
+
+
+def test_what_it_begins_with_comes_first_and_may_fail(made: Callable[[Clerk], Clerk]) -> None:
+    told: list[str] = []
+
+    def begin() -> None:
+        told.append("begun")
+        raise OSError("no prices today")
+
+    clerk = made(Clerk(lambda turn: record_like(id=turn.id), lambda _: told.append("told"), begin))
+    clerk.put(turn_like())
+    assert clerk.drain(5)
+    assert told == ["begun", "told"]

@@ -27,7 +27,7 @@ def test_a_turn_is_read_from_its_chunks() -> None:
         model="gemini-2.5-flash",
         response_id="r1",
         stop_reason="STOP",
-        usage=Usage(input=30 + 4 - 10, cache_read=10, output=12 + 5, reasoning=5, server_tools={"web_search": 2}),
+        usage=Usage(input=30 + 4 - 10, cache_read=10, output=12 + 5, reasoning=5, server_tools={"google_search": 2}),
         tools=(ToolCall("", "ls", '{"a":1}', 0),),
         events=3,
         first_token_ms=1.0,

@@ -100,3 +100,12 @@ def test_what_a_later_report_leaves_out_stays() -> None:
 
 def test_tools_that_the_provider_ran_are_passed_on() -> None:
     assert OpenAiCounts().usage({"web_search": 2}) == Usage(server_tools={"web_search": 2})
+
+
+@pytest.mark.parametrize("tier, known", [("default", ""), ("AUTO", ""), ("flex", "flex"), ("Priority", "priority")])
+def test_the_standard_tier_has_no_name(tier: str, known: str) -> None:
+    counts = OpenAiCounts()
+    counts.served_as(tier)
+    assert counts.usage().tier == known
+    counts.served_as(None)
+    assert counts.usage().tier == known

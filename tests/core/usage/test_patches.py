@@ -40,9 +40,9 @@ index 1..2 100644
 +++ looks like one too
 +new
  context
-\\ No newline at end of file
 @@ -9 +9,2 @@
 -x
+\\ No newline at end of file
 +y
 +z
 --- /dev/null

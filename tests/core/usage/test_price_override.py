@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +10,14 @@ import pytest
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.usage.price_override import LOOK_EVERY, PriceOverride, prices_file, read_prices
+from codemie_core.usage.price_override import (
+    LOOK_EVERY,
+    LongPrompt,
+    ModelPrices,
+    PriceOverride,
+    prices_file,
+    read_prices,
+)
 from codemie_core.usage.rates import PER_MTOK, Rate
 
 GOOD = """
@@ -115,6 +123,15 @@ def test_a_mistake_is_told_with_its_key_and_the_fix(room: Room, text: str, told:
     assert str(room.path) in str(caught.value)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_example_in_the_documents_is_a_good_file(room: Room) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cost.md").read_text("utf-8")
+    room.write(page.partition("```yaml\n")[2].partition("```")[0])
+    assert room.look()
+    assert len(room.override.prices.models) == 4
+    explained = set(re.findall(r"`(\w+)`", page))
+    assert explained >= {*ModelPrices.model_fields, *LongPrompt.model_fields}
 
 
 def test_without_a_file_there_are_no_own_prices(room: Room) -> None:

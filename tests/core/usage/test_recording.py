@@ -107,13 +107,19 @@ def test_an_error_is_kept_in_short() -> None:
     [
         (True, ANSWER, "complete"),
         (True, replace(ANSWER, error="server_error"), "upstream_error"),
-        (True, replace(ANSWER, complete=False), "upstream_error"),
+        (True, replace(ANSWER, complete=False), "truncated"),
+        (None, replace(ANSWER, complete=False), "truncated"),
+        (True, replace(ANSWER, complete=False, error="rate_limit"), "upstream_error"),
         (False, replace(ANSWER, complete=False), "client_cancelled"),
     ],
 )
-def test_a_turn_of_a_websocket_has_its_own_times_and_ending(open_still: bool, answer: Answer, terminal: str) -> None:
+def test_a_turn_of_a_websocket_has_its_own_times_and_ending(
+    open_still: bool | None, answer: Answer, terminal: str
+) -> None:
     exchange = exchange_like(
-        terminal=None if open_still else Terminal.CLIENT_CANCELLED, status=101, started_at=1_700_000_000.0
+        terminal={True: None, False: Terminal.CLIENT_CANCELLED, None: Terminal.COMPLETE}[open_still],
+        status=101,
+        started_at=1_700_000_000.0,
     )
     exchange.response_bytes, exchange.first_byte_ms = 999, 5.0
     turn = turn_like(exchange, request=b"12345", number=2, began_ms=150.0, ended_ms=1350.0)

@@ -40,6 +40,12 @@ def test_the_mark_names_place_and_words() -> None:
     assert mark("1") == ""
 
 
+def test_long_texts_are_told_apart_by_their_ends_and_their_length() -> None:
+    long = "x" * 100_000
+    assert digest(long) == digest("x" * 100_000)
+    assert len({digest(text) for text in (long, f"{long}x", f"y{long[1:]}", f"{long[1:]}y")}) == 4
+
+
 def test_a_side_request_has_no_prompt_and_keeps_its_results() -> None:
     trail = Trail()
     trail.text("summarize this")

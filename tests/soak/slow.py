@@ -1,0 +1,33 @@
+"""Loaded beside the bundle: writes down which calls kept the event loop from everything else, in a file of its home."""
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+
+FILE = "soak-slow.jsonl"
+SLOW = 0.02
+
+
+class Slow:
+    """From the start to the end of the proxy."""
+
+    def running(self) -> None:
+        path, run = Path(os.environ["HOME"]) / FILE, asyncio.Handle._run
+
+        def timed(handle: asyncio.Handle) -> None:
+            began, worked, spent = time.perf_counter(), time.thread_time(), time.process_time()
+            # Afterwards the handle has forgotten it.
+            whose = getattr(handle._callback, "__self__", handle)
+            run(handle)
+            if (took := time.perf_counter() - began) >= SLOW:
+                worked, spent = time.thread_time() - worked, time.process_time() - spent
+                told = {"at": time.time(), "took": took, "worked": worked, "spent": spent, "what": repr(whose)}
+                with path.open("a") as lines:
+                    lines.write(json.dumps(told) + "\n")
+
+        asyncio.Handle._run = timed  # type: ignore[method-assign, assignment] # every call of the loop goes through it
+
+
+addons = [Slow()]
