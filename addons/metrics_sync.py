@@ -5,12 +5,10 @@ file in a thread; now and then, and at the end, what has been written is sent wi
 Only for a profile of CodeMie (ai-run-sso), and only what went to its gateway.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from mitmproxy import ctx
@@ -117,7 +115,7 @@ class MetricsSync(Addon, priority=100):
             raise SettingsError("codemie_metrics_sync_layout cannot be changed while the proxy runs; restart it")
         self._service.wanted = wanted
 
-    async def start(self) -> None:
+    def start(self) -> Coroutine[Any, Any, None] | None:
         """Send what earlier proxies have left, and begin to write."""
         core = core_of(self)
         profile, environ, url = core.layers.profile, core.layers.environ, self._gateway()
@@ -127,10 +125,16 @@ class MetricsSync(Addon, priority=100):
             vars(self)["usage_recorded"] = None
         core.rewire()
         if self._why_not:
-            return
+            return None
         self._hosts = gateway_hosts(profile, url)
+        return self._go()
+
+    async def _go(self) -> None:
         # It brings the library of the database along, which takes long enough to be felt.
-        service = self._service = await asyncio.to_thread(self._make)
+        service = await asyncio.to_thread(self._make)
+        if not self.status.started:
+            return  # Switched off meanwhile.
+        self._service = service
         early, self._early = self._early, []
         for record in early:
             service.recorder.put(record)
@@ -171,13 +175,13 @@ class MetricsSync(Addon, priority=100):
             return str(getattr(ctx.options, SSO_URL_OPTION))
         return core_of(self).layers.profile.gateway_url
 
-    def _make(self) -> Service:
+    def _make(self) -> "Service":
         from codemie_core.metrics.service import Service
 
         core = core_of(self)
         return Service(core.places, core.layers.environ, core.layers.profile, self._wanted(), RUN_ID)
 
-    def _wanted(self) -> Wanted:
+    def _wanted(self) -> "Wanted":
         from codemie_core.metrics.service import Wanted
 
         found = {name: str(getattr(ctx.options, name)) for name in (CA_FILE_OPTION, CLI_OPTION) if name in ctx.options}

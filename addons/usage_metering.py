@@ -85,8 +85,8 @@ class UsageMetering(Addon, priority=60):
             history.put(record, turn.payload)
             return record
 
-        def deliver(record: Record) -> None:
-            loop.call_soon_threadsafe(self._tell, record)
+        def deliver(records: list[Record]) -> None:
+            loop.call_soon_threadsafe(self._tell, records)
 
         self._clerk = Clerk(keep, deliver, begin=prices.load)
         history.begin()
@@ -180,8 +180,8 @@ class UsageMetering(Addon, priority=60):
         if self._clerk is not None:
             self._clerk.put(turn)
 
-    def _tell(self, record: Record) -> None:
-        self._untold.append(record)
+    def _tell(self, records: list[Record]) -> None:
+        self._untold.extend(records)
         if self._telling is None or self._telling.done():
             self._telling = asyncio_utils.create_task(self._tell_all(), name="tell usage", keep_ref=True)
 

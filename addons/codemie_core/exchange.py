@@ -8,7 +8,6 @@ go into `flow.metadata`, because mitmproxy saves that.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 import uuid
@@ -17,7 +16,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from weakref import WeakKeyDictionary
 
-import msgspec
 from mitmproxy import hooks, http
 
 from codemie_core.agents import (
@@ -31,6 +29,7 @@ from codemie_core.agents import (
 from codemie_core.credential import Credential
 from codemie_core.decoding import decode_bounded
 from codemie_core.errors import Api, api_of
+from codemie_core.json_text import loads
 from codemie_core.policy import Answer, AttemptPlan, Decision, Failure
 from codemie_core.tap import Observer
 from codemie_core.usage.record import NO_LABELS, Labels
@@ -242,17 +241,7 @@ class Exchange:
 def parse_json(raw: bytes, content_encoding: str) -> object | None:
     """Decode and parse; None for anything that is not JSON or larger than the bound."""
     body = decode_bounded(raw, content_encoding, MAX_PARSED_BODY)
-    if body is None:
-        return None
-    parsed: object
-    try:
-        try:
-            parsed = msgspec.json.decode(body)  # A third of the time; nothing else runs meanwhile, in whatever thread.
-        except ValueError:
-            parsed = json.loads(body)  # Takes half a surrogate or NaN, as providers do.
-    except (ValueError, RecursionError):
-        return None
-    return parsed
+    return None if body is None else loads(body)
 
 
 @dataclass

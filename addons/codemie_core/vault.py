@@ -64,7 +64,7 @@ class Vault:
     def seal_bytes(self, secret: bytes, about: str) -> bytes:
         """The same of what is no text."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        head = _VERSION + bytes.fromhex(self.key_id)
+        head = head_of(self.key_id)
         return head + nonce + self._ciphers[self.key_id].encrypt(nonce, secret, head + about.encode())
 
     def open(self, sealed: bytes, about: str) -> SecretStr:
@@ -236,6 +236,11 @@ def open_vault(
 def key_of(sealed: bytes) -> str:
     """The id of the key that a blob was sealed with; "" for anything else."""
     return sealed[1 : 1 + _ID_BYTES].hex() if sealed[:1] == _VERSION and len(sealed) > _ID_BYTES else ""
+
+
+def head_of(key_id: str) -> bytes:
+    """How all blobs begin that were sealed with this key."""
+    return _VERSION + bytes.fromhex(key_id)
 
 
 def pending_folder(places: Places) -> Path:

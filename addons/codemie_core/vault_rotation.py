@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, delete, select, update
+from sqlalchemy import Column, Connection, delete, func, select, update
 
 from codemie_core.places import Places
 from codemie_core.sso.keychain import Keychain
 from codemie_core.store import tables
 from codemie_core.store.audit import record
 from codemie_core.store.secrets import set_vault_checks, vault_checks
-from codemie_core.vault import Vault, VaultError, VaultPlace, key_of, open_vault, pending_folder
+from codemie_core.vault import Vault, VaultError, VaultPlace, head_of, key_of, open_vault, pending_folder
 
 type Place = tuple[Column[Any], Column[Any], str]
 """A column of ids, one of sealed values, and what these are about: `about:id`."""
@@ -27,7 +27,7 @@ SECRETS: Place = (tables.account_secrets.c.account_id, tables.account_secrets.c.
 PROXIES: Place = (tables.accounts.c.id, tables.accounts.c.outbound_proxy_sealed, "proxy")
 LOGINS: Place = (tables.oauth_sessions.c.id, tables.oauth_sessions.c.sealed, "login")
 SEALED = (SECRETS, PROXIES, LOGINS)
-"""All columns that hold what the vault has sealed."""
+"""All columns that hold what the vault has sealed, but for payloads: those are many, and gone within days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ def rotate(
     for (ids, values, _), row_id, about, secret in opened:
         # Not another version: what is sealed is the same, and a refresh under way has to fit.
         connection.execute(update(ids.table).where(ids == row_id).values({values.name: vault.seal(secret, about)}))
+    _drop_lost_payloads(connection, vault)
     set_vault_checks(connection, {vault.key_id: vault.check()}, now_ms)
     record(connection, "", "", "vault key rotated", f"{former.key_id} to {vault.key_id}", who)
     status = vault_status(connection, places, environ, keychain)
@@ -130,6 +131,14 @@ def _drop_stale_logins(connection: Connection, vault: Vault) -> None:
     for about, row_id, blob in _rows(connection, LOGINS):
         if not _opens(vault, blob, about):
             connection.execute(delete(ids.table).where(ids == row_id))
+
+
+def _drop_lost_payloads(connection: Connection, vault: Vault) -> None:
+    """Those that were sealed before the last rotation, which nobody can open any more."""
+    sealed = tables.payloads.c.sealed
+    heads = [head_of(key_id) for key_id in vault.key_ids]
+    head = func.substr(sealed, 1, len(heads[0]), type_=sealed.type)
+    connection.execute(delete(tables.payloads).where(head.not_in(heads)))
 
 
 def _name(connection: Connection, account_id: str) -> str:

@@ -123,7 +123,9 @@ async def test_it_can_be_switched_off_and_on_while_it_runs(api: MetricsApi) -> N
 
 
 async def test_the_layout_stays_what_it_was_at_the_start(api: MetricsApi) -> None:
-    async with running(MetricsSync()) as room:
+    addon = MetricsSync()
+    async with running(addon) as room:
+        await addon.drain()
         with pytest.raises(Exception, match="layout cannot be changed"):
             room.options.update(codemie_metrics_sync_layout="seed")
 

@@ -115,7 +115,8 @@ def _fill(path: Path, turns: int) -> None:
     values = _values(turns)
     numbers = f"WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {turns - 1})"
     # Materialized, or each mention of a random number would be another one.
-    dice = "dice AS MATERIALIZED (SELECT n, n / 50 AS s, abs(random()) AS a, abs(random()) AS b, abs(random()) AS d FROM numbers)"
+    random = ", ".join(f"abs(random()) AS {name}" for name in "abd")
+    dice = f"dice AS MATERIALIZED (SELECT n, n / 50 AS s, {random} FROM numbers)"
     connection.execute(
         f"INSERT INTO requests ({', '.join(values)}) {numbers}, {dice} SELECT {', '.join(values.values())} FROM dice"
     )

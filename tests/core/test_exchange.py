@@ -153,21 +153,6 @@ async def test_the_request_is_parsed_where_it_is_json(
     assert await book.of(flow).request_json(flow) == parsed
 
 
-@pytest.mark.parametrize(
-    ("raw", "parsed"),
-    [
-        (b'{"cut": "\\ud83d"}', {"cut": "\ud83d"}),
-        (b'{"far": 1e400}', {"far": float("inf")}),
-        (b'\xef\xbb\xbf{"bom": 1}', {"bom": 1}),
-        (b'{"twice": 1, "twice": 2}', {"twice": 2}),
-        (b"[" * 100_000, None),
-        (b'{"not": "\xff"}', None),
-    ],
-)
-def test_what_providers_take_is_taken(raw: bytes, parsed: object) -> None:
-    assert exchange_module.parse_json(raw, "") == parsed
-
-
 def test_what_is_parsed_for_a_thread_is_not_kept(book: ExchangeBook) -> None:
     exchange = book.of(request({"a": 1}))
     assert exchange.request_parsed(b'{"a": 2}', "") == {"a": 2}

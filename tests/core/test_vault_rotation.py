@@ -10,12 +10,15 @@ from sqlalchemy import Connection, LargeBinary, select
 from codemie_core.egress import parse_proxy
 from codemie_core.store import tables
 from codemie_core.store.accounts import sealed_proxies
+from codemie_core.store.history import save_records
 from codemie_core.store.oauth import LoginSession, put_login, take_login
+from codemie_core.store.payloads import Payload, load_payload, pack, save_payloads
 from codemie_core.store.secrets import all_secrets, drop_secret, replace_secret, secret_versions, vault_checks
 from codemie_core.vault import VaultError, key_of, pending_folder
 from codemie_core.vault_rotation import SEALED, VaultStatus, rotate, vault_status
 from support.elsewhere import elsewhere, outcomes
 from support.postgres import Postgres, running_postgres
+from support.records import new_record
 from support.stored import StoredHome, new_account
 
 ENVIRON = {"CODEMIE_KEYRING": "0"}
@@ -92,7 +95,27 @@ def test_no_sealed_column_is_forgotten() -> None:
         for column in table.columns
         if isinstance(column.type, LargeBinary)
     }
-    assert {values for _, values, _ in SEALED} == sealed - {tables.vault_keys.c.check}
+    open_to_all = {tables.vault_keys.c.check, tables.metrics_batches.c.body}
+    assert {values for _, values, _ in SEALED} == sealed - open_to_all - {tables.payloads.c.sealed}
+
+
+def test_payloads_outlive_one_rotation_and_go_with_the_second(stored: StoredHome) -> None:
+    def say(connection: Connection, request_id: str) -> None:
+        payload = Payload.of(1, 100)
+        payload.request(b"a question")
+        save_records(connection, [new_record(id=request_id)])
+        save_payloads(connection, stored.vault(connection), [pack(request_id, payload)])
+
+    def said(connection: Connection, request_id: str) -> bool:
+        return load_payload(connection, stored.vault(connection), request_id) is not None
+
+    stored.write(lambda connection: say(connection, "first"))
+    turn(stored)
+    stored.write(lambda connection: say(connection, "second"))
+    assert stored.read(lambda connection: said(connection, "first"))
+    turn(stored)
+    assert not stored.read(lambda connection: said(connection, "first"))
+    assert stored.read(lambda connection: said(connection, "second"))
 
 
 def test_the_database_knows_the_new_key_alone_and_the_trail_says_who_did_it(stored: StoredHome) -> None:

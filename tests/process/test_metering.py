@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+import zlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
 from codemie_core.store.tables import requests, tool_calls
 from codemie_core.usage.answer import Answer
-from soak.fuzz import WAYS
+from soak.fuzz import WAYS, odd_values
 from support.accuracy import shapes
 from support.proxy import Mitmproxy
 from support.shared import shared_proxy
@@ -312,19 +313,54 @@ async def test_what_is_no_turn_of_a_model_is_not_kept(upstream: Upstream, proxy:
     assert await kept.rows("counted", 0) == []
 
 
-async def test_garbage_reaches_the_client_as_it_is_and_leaves_nothing_uncounted(
-    upstream: Upstream, client: httpx.AsyncClient, proxy: Mitmproxy, kept: Kept
+@pytest.mark.parametrize("coding", ["", "gzip"])
+async def test_garbage_reaches_the_client_as_it_is_and_leaves_sane_rows(
+    coding: str, upstream: Upstream, client: httpx.AsyncClient, proxy: Mitmproxy, kept: Kept
 ) -> None:
     # What begins with an error event is another addon's business.
     sound = [shape for shape in OVER_HTTP if not shape.whole.error]
-    asked = [f"garbage-{number}" for number in range(80)]
+    asked = [f"garbage-{coding}-{number}" for number in range(80)]
     for model in asked:
         dice = random.Random(model)
         shape = dice.choice(sound)
         _, change = dice.choice([way for way in WAYS if way[0] != "events of another answer"])
         body = change(dice, shape.body, shape)
-        upstream.script(Step(body=body, headers=[("content-type", shape.content_type)]))
-        assert await ask(client, shape, model) == body
-    await kept.turns(asked)
+        upstream.script(Step(body=body, headers=[("content-type", shape.content_type)], encoding=coding))
+        arrived = await ask(client, shape, model, coding)
+        assert (zlib.decompress(arrived, wbits=31) if coding else arrived) == body
+    assert [insane(row) for row in (await kept.turns(asked)).values()] == [[]] * len(asked)
+    assert_nothing_failed(proxy)
+
+
+async def test_garbage_on_a_websocket_passes_and_what_the_last_message_says_counts(
+    upstream: Upstream, proxy: Mitmproxy, kept: Kept
+) -> None:
+    shape = named("openai-responses", "two functions over a WebSocket")
+    dice = random.Random("socket")
+    lines = [odd_values(dice, part, shape) for part in shape.parts[:-1] for _ in range(3)]
+    lines += [b"", b"{", b'{"type": ["response.completed"]}', b"[" * 5000, b"x" * 1_500_000]
+    texts = [*(line.decode() for line in lines if line), *(part.decode() for part in shape.parts)]
+    frames = [sse(text) for text in texts]
+    upstream.script(Step(events=frames))
+    ask_again = {"type": "response.create", "model": "odd-socket", "input": "Hello"}
+    async with asyncio.timeout(PATIENCE), WebSocketClient(proxy.port, "/v1/responses") as socket:
+        for _ in range(2):
+            await socket.say(json.dumps(ask_again))
+            assert [await socket.hear() for _ in texts] == texts
+    rows = await kept.rows("odd-socket", 2)
+    assert [(row["complete"], row["output_tokens"], row["input_tokens"]) for row in rows] == [(True, 220, 864)] * 2
+    assert [insane(row) for row in rows] == [[], []]
+    assert_nothing_failed(proxy)
+
+
+def insane(row: Row) -> list[str]:
+    """Columns that no real turn could have."""
+    numbers = [name for name, value in row.items() if isinstance(value, int | float) and value < 0]
+    words = [name for name, value in row.items() if isinstance(value, str) and not value.isprintable()]
+    unpriced = ["cost_nano_usd"] if row["cost_nano_usd"] is not None and row["input_tokens"] is None else []
+    return numbers + words + unpriced
+
+
+def assert_nothing_failed(proxy: Mitmproxy) -> None:
     [addon] = [one for one in proxy.health()["addons"] if one["name"] == "usage_metering"]
     assert (addon["state"], addon["mishaps"], addon["details"]["uncounted"]) == ("active", {}, 0)

@@ -26,6 +26,7 @@ from codemie_core.usage.apis import MODEL_APIS
 from codemie_core.usage.draft import LONGEST_ARGUMENTS, MOST_CALLS
 from codemie_core.usage.files import file_operations
 from codemie_core.usage.stream import StreamMeter
+from support import streams_random
 from support.accuracy import PRICED_AT, prices, shapes
 from support.streams import Shape
 
@@ -85,7 +86,7 @@ def fuzz(seed: int, rounds: int, seconds: float, first: int = 0) -> Report:
 
 def one_round(dice: random.Random, report: Report) -> None:
     """One broken answer. Raises whatever is wrong."""
-    shape = dice.choice(shapes())
+    shape = streams_random.answer(dice) if dice.random() < 0.3 else dice.choice(shapes())
     body = shape.body
     for _ in range(dice.choice((0, 1, 1, 1, 2, 5))):
         name, change = dice.choice(WAYS)
@@ -207,7 +208,7 @@ def _noise(dice: random.Random, body: bytes, _: Shape) -> bytes:
     return body[:place] + dice.randbytes(dice.randrange(200)) + body[place:]
 
 
-def _odd_values(dice: random.Random, body: bytes, _: Shape) -> bytes:
+def odd_values(dice: random.Random, body: bytes, _: Shape) -> bytes:
     """Some JSON values are replaced by others that do not belong there."""
     lines = []
     for line in body.split(b"\n"):
@@ -255,9 +256,9 @@ WAYS: tuple[tuple[str, Way], ...] = (
     ("events of another answer", _mixed),
     ("an endless line", _endless),
     ("noise", _noise),
-    ("odd values", _odd_values),
-    ("odd values", _odd_values),
-    ("odd values", _odd_values),
+    ("odd values", odd_values),
+    ("odd values", odd_values),
+    ("odd values", odd_values),
 )
 
 if __name__ == "__main__":

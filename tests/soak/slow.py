@@ -1,6 +1,7 @@
 """Loaded beside the bundle: writes down which calls kept the event loop from everything else, in a file of its home."""
 
 import asyncio
+import gc
 import json
 import os
 import time
@@ -17,13 +18,22 @@ class Slow:
         path, run = Path(os.environ["HOME"]) / FILE, asyncio.Handle._run
 
         def timed(handle: asyncio.Handle) -> None:
+            before = gc.get_stats()[-1]["collections"]
             began, worked, spent = time.perf_counter(), time.thread_time(), time.process_time()
             # Afterwards the handle has forgotten it.
-            whose = getattr(handle._callback, "__self__", handle)
+            whose = getattr(getattr(handle, "_callback", None), "__self__", handle)
             run(handle)
             if (took := time.perf_counter() - began) >= SLOW:
                 worked, spent = time.thread_time() - worked, time.process_time() - spent
-                told = {"at": time.time(), "took": took, "worked": worked, "spent": spent, "what": repr(whose)}
+                collected = gc.get_stats()[-1]["collections"] - before
+                told = {
+                    "at": time.time(),
+                    "took": took,
+                    "worked": worked,
+                    "spent": spent,
+                    "collected": collected,
+                    "what": repr(whose),
+                }
                 with path.open("a") as lines:
                     lines.write(json.dumps(told) + "\n")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -147,9 +147,21 @@ def splits(shape: Shape) -> Tally:
         return tally
     for end in range(len(body) + 1):
         tally.compare(shape, shape.whole, measured(shape, [body[:end], body[end:]]), f"parted at {end}")
-    single = [body[place : place + 1] for place in range(len(body))]
-    tally.compare(shape, shape.whole, measured(shape, single), "one byte at a time")
+    clock = Clock()
+    found = meter(shape, clock)
+    for place in range(len(body)):
+        clock.now = place + 1.0
+        found(body[place : place + 1])
+    tally.compare(shape, _timed_by_bytes(shape), found.finish(), "one byte at a time", times=True)
     return tally
+
+
+def _timed_by_bytes(shape: Shape) -> Answer:
+    """The same answer, where the n-th byte arrives at n: an event is there with its last one."""
+    ends = [0, *accumulate(len(part) for part in shape.parts)]
+    times = (shape.whole.first_token_ms, shape.whole.last_token_ms)
+    first, last = (None if time is None else float(ends[round(time / EVERY_MS)]) for time in times)
+    return replace(shape.whole, first_token_ms=first, last_token_ms=last)
 
 
 def line_ends(shape: Shape) -> Tally:
@@ -175,7 +187,7 @@ def codings(shape: Shape) -> Tally:
             found = meter(shape)
             failures: list[object] = []
             tap = Tap(coding, [found], lambda *failed: failures.append(failed))  # noqa: B023 (called in this round only)
-            chunks = list(_chunked(compressed, dice))
+            chunks = list(chunked(compressed, dice))
             passed = b"".join(tap(chunk) for chunk in chunks) + tap(b"")
             how = f"{coding}, chunking {number}"
             tally.compare(shape, shape.whole, found.finish(), how)
@@ -244,7 +256,8 @@ def _encoded(parts: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
     yield "zstd", b"".join(flushed) + zstd.flush()
 
 
-def _chunked(body: bytes, dice: random.Random) -> Iterator[bytes]:
+def chunked(body: bytes, dice: random.Random) -> Iterator[bytes]:
+    """In pieces of random lengths, none of them empty."""
     count = min(len(body), dice.choice((1, 3, 10, 50, 200)))
     ends = sorted(dice.sample(range(1, len(body)), count - 1)) if count > 1 else []
     for start, end in pairwise((0, *ends, len(body))):

@@ -33,6 +33,9 @@ reads them. Each is read
 - in two chunks parted at every byte, one byte at a time, and with CRLF and CR for line ends;
 - compressed with gzip, br and zstd, flushed after each event or not, in chunks of random lengths.
 
+Messages of a WebSocket arrive whole: there is nothing to split and nothing compressed. Recorded answers are read whole,
+split and compressed.
+
 "Equal" means: model, tokens, names, ids and arguments of tools, stop reason, refusal, error and all else that is kept
 are the same as in the reference, and the cost is the same to the billionth of a dollar as a product of the counts and
 the published prices, worked out in decimal numbers.
@@ -49,8 +52,11 @@ Unknown stays empty in the history and in every sum; it is never taken for 0.
 - **A failed response** tells no counts, though the provider may bill for what it had made.
 - **Reasoning** is part of the output; how much of it is known only where the provider says.
 - **A model or tier without a published price** has tokens and no cost, and a warning in the log names it.
-- **What an account pays** differs from list prices by contracts, credits and subscriptions; none of them shows in an
-  answer. Storage of caches and containers is billed by the hour and shows in none either.
+- **What an account pays** differs from list prices by contracts, credits, subscriptions and free quotas; none of them
+  shows in an answer. Neither do surcharges for where a model runs, or what caches and containers cost by the hour.
+- **Prices that rise with the prompt** are taken by what the turn read in all, although a turn with the provider's own
+  tools, or one that compacts, may have read it in several smaller prompts.
+- **Audio and images** are counted as the tokens that the provider says they are, and priced like text.
 - **An event above 1 MiB or a JSON body above 4 MiB** is passed on and not read.
 
 The references are written from documents, and the recorded answers come from a scripted upstream that real agents and

@@ -19,7 +19,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from codemie_core.metrics import batches
+from codemie_core.metrics import batches, drafts
 from codemie_core.metrics.journal import Journal
 from codemie_core.metrics.service import Service, Wanted
 from codemie_core.metrics.session_files import SessionFiles
@@ -31,7 +31,7 @@ from support.metrics_room import MetricsRoom, delta
 OURS = ("5e551071-0000-4000-8000-000000000001", "5e551071-0000-4000-8000-000000000002")
 THEIRS = "5e551071-0000-4000-8000-00000000000f"
 """Made by CodeMie's CLI, whose own sync is off."""
-POINTS = ("append", "journal", "posted", "mark", "marked")
+POINTS = ("append", "aggregate", "journal", "posted", "mark", "marked")
 """Before and after each of these a worker may kill itself. In the POST it is the API that sees to it."""
 SWITCHES = {"CODEMIE_SESSION_SYNC_ENABLED": "false", "CODEMIE_KEYRING": "0"}
 
@@ -112,7 +112,7 @@ def _acknowledge(home: Path, record_id: str) -> None:
 
 def _arm(point: str, before: bool, times: int) -> None:
     """Have this process kill itself there."""
-    where: Any = {"append": Journal, "mark": Journal}.get(point, batches)
+    where: Any = {"append": Journal, "aggregate": drafts, "mark": Journal}.get(point, batches)
     name = "mark_synced" if point == "mark" else point
     real: Callable[..., Any] = getattr(where, name)
     left = [times]

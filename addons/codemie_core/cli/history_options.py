@@ -32,7 +32,7 @@ _OPTIONS: dict[str, tuple[Any, object]] = {
     "until": (Annotated[str, _UNTIL], ""),
     "models": (_one_of("--model", "model", "A model: its name, the start of it, or a pattern.", "NAME"), None),
     "accounts": (_one_of("--account", "account", 'An account; "-" for none.', "NAME"), None),
-    "agents": (_one_of("--agent", "agent", "An agent, as in claude-code.", "NAME"), None),
+    "agents": (_one_of("--agent", "agent", "An agent: claude, codex, gemini, opencode, ...", "NAME"), None),
     "sessions": (_one_of("--session", "session", 'A session: the start of its id, or "last".', "ID"), None),
     "projects": (_one_of("--project", "project", "A project.", "NAME"), None),
     "branches": (_one_of("--branch", "branch", "A git branch.", "NAME"), None),

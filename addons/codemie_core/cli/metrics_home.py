@@ -21,7 +21,7 @@ from codemie_core.metrics.round import Report
 from codemie_core.metrics.service import Service, Wanted
 from codemie_core.metrics.session_files import Found
 from codemie_core.metrics.switches import cli_sends, why_not
-from codemie_core.metrics.transport import REQUEST_ID, Letter
+from codemie_core.metrics.transport import Letter
 from codemie_core.options import Layers
 from codemie_core.places import Places
 from codemie_core.sources import read_layers
@@ -186,7 +186,7 @@ def status_rows(found: Status) -> list[tuple[str, str]]:
 
 def letter_lines(url: str, letter: Letter) -> list[str]:
     """As it goes out; the sign-in is named, not shown."""
-    headers = {**letter.headers, "Content-Type": "application/json", REQUEST_ID: letter.key, "Cookie": "[the sign-in]"}
+    headers = {**letter.all_headers, "Cookie": "(the sign-in)"}
     return [f"POST {url}", *(f"{name}: {value}" for name, value in headers.items()), "", letter.body.decode(), ""]
 
 
@@ -194,7 +194,7 @@ def shown_letter(url: str, letter: Letter) -> dict[str, object]:
     """For programs."""
     return {
         "url": url,
-        "headers": {**letter.headers, REQUEST_ID: letter.key},
+        "headers": letter.all_headers,
         "body": letter.body.decode(),
         "metric": json.loads(letter.body),
     }

@@ -61,21 +61,26 @@ def following(
     database: Database, asked: Filter, first: list[Row], wait: Callable[[], None] = lambda: time.sleep(_PERIOD)
 ) -> Iterator[list[Row]]:
     """The first ones, and again and again those that came since."""
-    from codemie_core.store.requests import page
-
-    yield first
-    seen: deque[str] = deque((row["id"] for row in first), maxlen=20 * _AT_ONCE)
     newest = first[-1]["started_ms"] if first else database.now_ms()
+    # Also those that were there and not among the first.
+    seen = deque((row["id"] for row in _latest(database, asked, newest)), maxlen=20 * _AT_ONCE)
+    yield first
     while True:
         wait()
-        since = max(asked.since_ms or 0, newest - _LOOK_BACK_MS)
-        with database.reading() as connection:
-            found = page(connection, dataclasses.replace(asked, since_ms=since), limit=_AT_ONCE)
         known = set(seen)
-        new = [row for row in reversed(found) if row["id"] not in known]
+        new = [row for row in _latest(database, asked, newest) if row["id"] not in known]
         seen.extend(row["id"] for row in new)
         newest = max([newest, *(row["started_ms"] for row in new)])
         yield new
+
+
+def _latest(database: Database, asked: Filter, newest: int) -> list[Row]:
+    from codemie_core.store.requests import page
+
+    since = max(asked.since_ms or 0, newest - _LOOK_BACK_MS)
+    with database.reading() as connection:
+        found = page(connection, dataclasses.replace(asked, since_ms=since), limit=_AT_ONCE)
+    return list(reversed(found))
 
 
 def draw(rows: list[Row]) -> None:

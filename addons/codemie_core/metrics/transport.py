@@ -21,6 +21,7 @@ from codemie_core.metrics.session import Session as MetricsSession
 from codemie_core.redact import redact_text
 from codemie_core.sso.expiry import sign_of_expiry
 from codemie_core.sso.session import Session
+from codemie_core.web import USER_AGENT
 
 RETRIES = (1.0, 2.0, 5.0)
 """Seconds before each further attempt."""
@@ -64,6 +65,19 @@ class Letter:
     """Says that two letters are one: sent as X-CodeMie-Request-ID, so that who counts can tell."""
     body: bytes
     headers: Mapping[str, str]
+    """Whose it is."""
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """As they go out, but for the sign-in and what HTTP itself adds."""
+        return {
+            "User-Agent": USER_AGENT,
+            **self.headers,
+            REQUEST_ID: self.key,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
 
 
 def letter_headers(session: MetricsSession | None, branch: str, cli: str) -> dict[str, str]:
@@ -113,14 +127,7 @@ class MetricsApi:
 
     async def _once(self, letter: Letter, session: Session) -> Verdict:
         signed = {name: value.get_secret_value() for name, value in session.headers().items()}
-        headers = {
-            **letter.headers,
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            REQUEST_ID: letter.key,
-            **signed,
-        }
+        headers = {**letter.all_headers, **signed}
         async with self._client.stream("POST", self.url, content=letter.body, headers=headers) as answer:
             status, header = answer.status_code, answer.headers.get
             if status == 429 or status >= 500:

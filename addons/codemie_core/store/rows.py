@@ -19,7 +19,8 @@ MOST_TOOLS = 32
 _LARGEST = 2**63 - 1
 _LARGEST_SMALL = 2**31 - 1
 
-type Row = dict[str, Any]
+type Row = tuple[Any, ...]
+"""The values of a row, in the order of the table's columns."""
 
 
 @dataclass(slots=True)
@@ -39,41 +40,41 @@ class Rows:
         self.requests.append(_request(record, request_id))
         for tried in record.attempts:
             self.attempts.append(
-                {
-                    "request_id": request_id,
-                    "n": tried.number,
-                    "account": name_of(tried.account),
-                    "host": _text(tried.host),
-                    "status": _small(tried.status),
-                    "reason": _text(tried.reason),
-                    "head_ms": _ms(tried.head_ms),
-                    "ended_ms": _ms(tried.ended_ms),
-                }
+                (
+                    request_id,
+                    tried.number,
+                    name_of(tried.account),
+                    _text(tried.host),
+                    _small(tried.status),
+                    _text(tried.reason),
+                    _ms(tried.head_ms),
+                    _ms(tried.ended_ms),
+                )
             )
         for n, use in enumerate(record.tools):
             self.tool_calls.append(
-                {
-                    "request_id": request_id,
-                    "n": n,
-                    "call_id": name_of(use.call.id),
-                    "conversation_id": name_of(record.conversation_id),
-                    "name": name_of(use.call.name),
-                    "ok": None,
-                }
+                (
+                    request_id,
+                    n,
+                    name_of(use.call.id),
+                    name_of(record.conversation_id),
+                    name_of(use.call.name),
+                    None,
+                )
             )
             for part, operation in enumerate(use.files):
                 self.file_operations.append(
-                    {
-                        "request_id": request_id,
-                        "n": n,
-                        "part": part,
-                        "type": operation.type,
-                        "path": _text(operation.path),
-                        "format": name_of(operation.format),
-                        "language": name_of(operation.language),
-                        "lines_added": _small(operation.lines_added),
-                        "lines_removed": _small(operation.lines_removed),
-                    }
+                    (
+                        request_id,
+                        n,
+                        part,
+                        operation.type,
+                        _text(operation.path),
+                        name_of(operation.format),
+                        name_of(operation.language),
+                        _small(operation.lines_added),
+                        _small(operation.lines_removed),
+                    )
                 )
         conversation = name_of(record.conversation_id)
         self.done.extend((conversation, told) for told in record.done if told.ok is not None)
@@ -86,63 +87,63 @@ def name_of(text: str) -> str:
 
 def _request(record: Record, request_id: str) -> Row:
     usage, cost, labels = record.usage, record.cost, record.labels
-    return {
-        "id": request_id,
-        "conversation_id": name_of(record.conversation_id),
-        "session_id": name_of(record.session_id),
-        "run_id": record.run_id,
-        "started_ms": record.started_ms,
-        "agent": name_of(record.agent),
-        "client_type": name_of(record.client_type),
-        "api": record.api,
-        "provider": record.provider,
-        "method": name_of(record.method),
-        "host": _text(record.host),
+    return (
+        request_id,
+        name_of(record.conversation_id),
+        name_of(record.session_id),
+        record.run_id,
+        record.started_ms,
+        name_of(record.agent),
+        name_of(record.client_type),
+        record.api,
+        record.provider,
+        name_of(record.method),
+        _text(record.host),
         # A key may be in the query.
-        "path": _text(record.path.partition("?")[0]),
-        "model_asked": name_of(record.model_asked),
-        "model_served": name_of(record.model_served),
-        "model": name_of(record.model),
-        "account": name_of(record.account),
-        "client_key": name_of(record.client_key),
-        "project": name_of(labels.project),
-        "repository": _text(labels.repository),
-        "branch": _text(labels.branch),
-        "status": _small(record.status),
-        "terminal": record.terminal,
-        "error": _text(record.error),
-        "ok": record.ok,
-        "streamed": record.streamed,
-        "complete": record.complete,
-        "request_bytes": record.request_bytes,
-        "response_bytes": record.response_bytes,
-        "head_ms": _ms(record.head_ms),
-        "first_byte_ms": _ms(record.first_byte_ms),
-        "first_token_ms": _ms(record.first_token_ms),
-        "last_token_ms": _ms(record.last_token_ms),
-        "total_ms": _ms(record.total_ms) or 0.0,
-        "tokens_per_second": _ms(record.tokens_per_second),
-        "input_tokens": _count(usage.input),
-        "cache_read_tokens": _count(usage.cache_read),
-        "cache_write_tokens": _count(usage.cache_write),
-        "cache_write_1h_tokens": _count(usage.cache_write_1h),
-        "output_tokens": _count(usage.output),
-        "reasoning_tokens": _count(usage.reasoning),
-        "server_tools": _tools(usage.server_tools),
-        "tier": name_of(usage.tier),
-        "cost_nano_usd": _count(cost.nano_usd),
-        "cost_input": _count(cost.input),
-        "cost_cache_read": _count(cost.cache_read),
-        "cost_cache_write": _count(cost.cache_write),
-        "cost_output": _count(cost.output),
-        "cost_tools": _count(cost.tools),
-        "price_version": name_of(cost.version),
-        "stop_reason": name_of(record.stop_reason),
-        "refusal": record.refusal,
-        "prompts": record.prompts,
-        "attempts": len(record.attempts),
-        "tool_calls": len(record.tools),
-    }
+        _text(record.path.partition("?")[0]),
+        name_of(record.model_asked),
+        name_of(record.model_served),
+        name_of(record.model),
+        name_of(record.account),
+        name_of(record.client_key),
+        name_of(labels.project),
+        _text(labels.repository),
+        _text(labels.branch),
+        _small(record.status),
+        record.terminal,
+        _text(record.error),
+        record.ok,
+        record.streamed,
+        record.complete,
+        record.request_bytes,
+        record.response_bytes,
+        _ms(record.head_ms),
+        _ms(record.first_byte_ms),
+        _ms(record.first_token_ms),
+        _ms(record.last_token_ms),
+        _ms(record.total_ms) or 0.0,
+        _ms(record.tokens_per_second),
+        _count(usage.input),
+        _count(usage.cache_read),
+        _count(usage.cache_write),
+        _count(usage.cache_write_1h),
+        _count(usage.output),
+        _count(usage.reasoning),
+        _tools(usage.server_tools),
+        name_of(usage.tier),
+        _count(cost.nano_usd),
+        _count(cost.input),
+        _count(cost.cache_read),
+        _count(cost.cache_write),
+        _count(cost.output),
+        _count(cost.tools),
+        name_of(cost.version),
+        name_of(record.stop_reason),
+        record.refusal,
+        record.prompts,
+        len(record.attempts),
+        len(record.tools),
+    )
 
 
 def _text(text: str, longest: int = LONGEST) -> str:

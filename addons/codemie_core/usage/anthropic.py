@@ -11,10 +11,11 @@ from dataclasses import replace
 from functools import reduce
 from itertools import islice
 
+from codemie_core.json_text import loads
 from codemie_core.sse import SseEvent
 from codemie_core.usage.answer import Answer
 from codemie_core.usage.draft import Draft
-from codemie_core.usage.json_values import count, error_kind, parsed, plain_length, rows, table, text, word, written
+from codemie_core.usage.json_values import count, error_kind, plain_length, rows, table, text, word, written
 from codemie_core.usage.usage import UNKNOWN, Usage
 
 _DELTA = '{"type":"content_block_delta"'
@@ -50,7 +51,7 @@ class AnthropicReader:
                 return
         elif name == "ping" or (name == "content_block_stop" and not self._announced):
             return
-        body = table(parsed(data))
+        body = table(loads(data))
         self._take(text(body.get("type")) or name, body, at_ms)
 
     def whole(self, body: object) -> None:

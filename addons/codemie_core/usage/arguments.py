@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from codemie_core.json_text import loads
 from codemie_core.usage.answer import ToolCall
-from codemie_core.usage.json_values import parsed, rows, table, text
+from codemie_core.usage.json_values import rows, table, text
 from codemie_core.usage.languages import format_of, language_of
 from codemie_core.usage.line_counts import UNKNOWN_LINES, Lines
 from codemie_core.usage.operation import FileOperation, OperationType
@@ -23,7 +24,7 @@ class Arguments:
 
     def __init__(self, call: ToolCall) -> None:
         self._raw = call.arguments
-        self._table = {} if call.cut else table(parsed(call.arguments))
+        self._table = {} if call.cut else table(loads(call.arguments))
         self.whole = bool(self._table)
         """An object, complete: lines can be counted."""
         self.plain = not call.cut and not call.arguments.lstrip().startswith("{")
@@ -66,7 +67,7 @@ class Arguments:
     def _before_the_cut(self, name: str) -> str:
         # Names stand before contents; inside of a string their quotes are escaped and do not match.
         found = re.search(rf'"{name}"\s*:\s*{_STRING}', self._raw[:_FIRST])
-        return text(parsed(f'"{found[1]}"')) if found else ""
+        return text(loads(f'"{found[1]}"')) if found else ""
 
 
 def operation(kind: OperationType, path: str, lines: Lines = UNKNOWN_LINES, pattern: str = "") -> FileOperation:

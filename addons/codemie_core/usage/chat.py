@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from codemie_core.json_text import loads
 from codemie_core.sse import SseEvent
 from codemie_core.usage.answer import Answer
 from codemie_core.usage.draft import Draft
-from codemie_core.usage.json_values import count, error_kind, parsed, plain_length, rows, table, text, word
+from codemie_core.usage.json_values import count, error_kind, plain_length, rows, table, text, word
 from codemie_core.usage.openai_counts import OpenAiCounts
 
 _DELTA = '"delta":'
@@ -41,7 +42,7 @@ class ChatReader:
         elif data == "[DONE]":
             draft.complete = True
         else:
-            self._take(table(parsed(data)), at_ms, event.event == "error")
+            self._take(table(loads(data)), at_ms, event.event == "error")
 
     def whole(self, body: object) -> None:
         """A completion that was not streamed."""

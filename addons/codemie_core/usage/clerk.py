@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from codemie_core.usage.record import Record
 from codemie_core.usage.turn import Turn
@@ -21,12 +22,15 @@ PAUSE = 0.05
 MOST_HELD = 256 * 1024 * 1024
 """Bytes of requests in the queue; beyond it turns are counted without what their request would tell."""
 
+MOST_AT_ONCE = 64
+"""Turns whose records are delivered together."""
+
 type Keep = Callable[[Turn], Record]
-type Deliver = Callable[[Record], None]
+type Deliver = Callable[[list[Record]], None]
 
 
 class Clerk:
-    """`put` turns between `start` and `stop`. `keep` makes a record, `deliver` gets it; `begin` is called before them.
+    """`put` turns between `start` and `stop`. `keep` makes a record, `deliver` gets some; `begin` is called first.
 
     All three are called in the thread.
     """
@@ -95,15 +99,24 @@ class Clerk:
         self._work()
 
     def _work(self) -> None:
-        while self._queue:
-            turn = self._queue[0]
+        while turns := list(islice(self._queue, MOST_AT_ONCE)):
+            made = [record for turn in turns if (record := self._kept(turn)) is not None]
             try:
-                self._deliver(self._keep(turn))
-                self.done += 1
+                self._deliver(made)
             except Exception as error:
-                self.failed += 1
-                if self.failed == 1:
-                    logger.error("A turn was not counted: %s. Further ones only count as failed.", type(error).__name__)
-            self._went += len(turn.request)
-            # Only now: whoever drains must find it in the queue until it is delivered.
-            self._queue.popleft()
+                logger.error("Nobody was told of %d turns: %s", len(made), type(error).__name__)
+            # Only now: whoever drains must find them in the queue until they are delivered.
+            for turn in turns:
+                self._went += len(turn.request)
+                self._queue.popleft()
+
+    def _kept(self, turn: Turn) -> Record | None:
+        try:
+            record = self._keep(turn)
+        except Exception as error:
+            self.failed += 1
+            if self.failed == 1:
+                logger.error("A turn was not counted: %s. Further ones only count as failed.", type(error).__name__)
+            return None
+        self.done += 1
+        return record

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from codemie_core.json_text import loads
 from codemie_core.usage.answer import ToolCall
 from codemie_core.usage.injected import persons_words
-from codemie_core.usage.json_values import parsed, table, text
+from codemie_core.usage.json_values import table, text
 
-# Claude Code: Agent, once Task. opencode: task. Codex: spawn_agent.
-_SENDING_OUT = frozenset({"Agent", "Task", "task", "spawn_agent"})
+# Claude Code: Agent (once Task) and SendMessage. opencode: task. Codex: spawn_agent and send_input.
+_SENDING_OUT = frozenset({"Agent", "Task", "SendMessage", "task", "spawn_agent", "send_input"})
 
 
 def delegated_prompt(call: ToolCall) -> str:
     """What the called agent will be asked, as a request would bring it; "" for any other tool."""
     if call.name not in _SENDING_OUT or call.cut:
         return ""
-    arguments = table(parsed(call.arguments))
+    arguments = table(loads(call.arguments))
     return persons_words(text(arguments.get("prompt")) or text(arguments.get("message")))

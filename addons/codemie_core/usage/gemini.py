@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from codemie_core.json_text import loads
 from codemie_core.sse import SseEvent
 from codemie_core.usage.answer import Answer
 from codemie_core.usage.draft import Draft
-from codemie_core.usage.json_values import count, error_kind, parsed, rows, table, text, word, written
+from codemie_core.usage.json_values import count, error_kind, rows, table, text, word, written
 from codemie_core.usage.usage import Usage
 
 _REFUSALS = frozenset({"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "LANGUAGE"})
@@ -36,7 +37,7 @@ class GeminiReader:
     def feed(self, event: SseEvent, at_ms: float) -> None:
         """One chunk of the stream."""
         self._draft.events += 1
-        self._take(parsed(event.data), at_ms)
+        self._take(loads(event.data), at_ms)
 
     def whole(self, body: object) -> None:
         """An answer that was not streamed, or all chunks of one that was, in an array."""

@@ -11,15 +11,6 @@ _LONGEST_WORD = 200
 _NOTHING: Mapping[str, object] = {}
 
 
-def parsed(text: str | bytes | bytearray) -> object:
-    """The JSON value in `text`; None when it is none."""
-    try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value
-
-
 def table(value: object) -> Mapping[str, object]:
     """An object, or an empty one."""
     return value if isinstance(value, dict) else _NOTHING

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from codemie_core.usage.json_values import parsed, table, text
+from codemie_core.json_text import loads
+from codemie_core.usage.json_values import table, text
 
 _HEAD = 2000
 """Characters: the code stands before the command's own output, which could say anything."""
@@ -49,7 +50,7 @@ def outcome_of(item: Mapping[str, object]) -> bool | None:
 
 def _of_text(output: str) -> bool | None:
     if output.startswith("{"):
-        return _of_table(table(parsed(output)))
+        return _of_table(table(loads(output)))
     head = output[:_HEAD]
     if found := _EXIT_CODE.match(head) or _EXITED.search(head.partition(_OUTPUT)[0]):
         return int(found[1]) == 0

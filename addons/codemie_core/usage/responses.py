@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from codemie_core.json_text import loads
 from codemie_core.sse import SseEvent
 from codemie_core.usage.answer import Answer
 from codemie_core.usage.draft import Draft
-from codemie_core.usage.json_values import count, error_kind, parsed, plain_length, rows, table, text, word, written
+from codemie_core.usage.json_values import count, error_kind, plain_length, rows, table, text, word, written
 from codemie_core.usage.openai_counts import OpenAiCounts
 
 LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.done"})
@@ -48,19 +49,19 @@ class ResponsesReader:
         elif kind in _ITEMS:
             # Messages and reasoning are long and were told in pieces: only calls are read once more.
             if '_call"' in data:
-                body = table(parsed(data))
+                body = table(loads(data))
                 self._item(_place(body), table(body.get("item")), kind.endswith(".done"), at_ms)
         elif kind in _WHOLE_ARGUMENTS:
-            body = table(parsed(data))
+            body = table(loads(data))
             if call := self._draft.known_call(_place(body)):
                 call.settle(text(body.get("arguments")) or text(body.get("input")))
         elif kind in LAST_EVENTS:
-            self._last(table(table(parsed(data)).get("response")), kind)
+            self._last(table(table(loads(data)).get("response")), kind)
         elif kind in _BEGINNINGS:
             if not self._draft.response_id:
-                self._begin(table(table(parsed(data)).get("response")))
+                self._begin(table(table(loads(data)).get("response")))
         elif kind == "error":
-            self._draft.error = error_kind(table(parsed(data))) or "error"
+            self._draft.error = error_kind(table(loads(data))) or "error"
 
     def whole(self, body: object) -> None:
         """A response that was not streamed."""
@@ -92,7 +93,7 @@ class ResponsesReader:
         calls = "_call" in kind
         piece = ""
         if length < 0 or calls:
-            body = table(parsed(data))
+            body = table(loads(data))
             piece = text(body.get("delta"))
             length = len(piece)
             if calls and (call := draft.known_call(_place(body))):
@@ -154,7 +155,7 @@ class ResponsesReader:
 def event_type(data: str) -> str:
     """What kind of event this JSON is, without parsing all of it; "" when it does not say."""
     found = _TYPE.match(data)
-    return found[1] if found else text(table(parsed(data)).get("type"))
+    return found[1] if found else text(table(loads(data)).get("type"))
 
 
 def _place(body: Mapping[str, object]) -> int | str:

@@ -10,6 +10,7 @@ import pytest
 from codemie_core.places import Places
 from codemie_core.store.database import Database, open_database
 from codemie_core.store.place import DATABASE_VARIABLE
+from codemie_core.store.worker import StoreWorker
 from support.postgres import Postgres, running_postgres
 from support.stored import StoredHome
 
@@ -50,3 +51,11 @@ def database(places: Places, environ: dict[str, str]) -> Iterator[Database]:
     database = open_database(places, environ)
     yield database
     database.close()
+
+
+@pytest.fixture
+def worker(database: Database) -> Iterator[StoreWorker]:
+    """At work; ended afterwards."""
+    worker = StoreWorker(database)
+    yield worker
+    worker.close(1.0)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,39 +22,7 @@ from codemie_core.store.place import DatabaseTrouble
 from codemie_core.store.settings import load_settings, put_setting
 from codemie_core.store.worker import StoreWorker
 from support.elsewhere import elsewhere, end, outcomes
-
-
-@pytest.fixture
-def worker(database: Database) -> Iterator[StoreWorker]:
-    """At work; ended afterwards."""
-    worker = StoreWorker(database)
-    yield worker
-    worker.close(1.0)
-
-
-def put(name: str) -> Callable[[Connection], None]:
-    def work(connection: Connection) -> None:
-        put_setting(connection, name, name)
-
-    return work
-
-
-def names(database: Database) -> set[str]:
-    with database.reading() as connection:
-        return set(load_settings(connection))
-
-
-def eventually(met: Callable[[], object], timeout: float = 15.0) -> float:
-    """Seconds until it was."""
-    begun = time.monotonic()
-    while not met():
-        assert time.monotonic() - begun < timeout
-        time.sleep(0.005)
-    return time.monotonic() - begun
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+from support.works import eventually, names, put, warnings
 
 
 async def test_a_call_gives_back_what_its_work_gives_or_raises(worker: StoreWorker, database: Database) -> None:
@@ -107,8 +74,12 @@ def test_when_work_is_stored_for_good_it_is_told_in_the_order_of_posting(
 ) -> None:
     told: list[tuple[str, bool]] = []
     other = open_database(places, environ)
+
+    def telling(name: str) -> Callable[[], None]:
+        return lambda: told.append((name, name in names(other)))
+
     for name in ("a", "b", "c"):
-        worker.post(put(name), lambda name=name: told.append((name, name in names(other))))  # type: ignore[misc] # a default
+        worker.post(put(name), telling(name))
     eventually(lambda: len(told) == 3)
     assert told == [("a", True), ("b", True), ("c", True)]
     other.close()
@@ -153,67 +124,6 @@ def test_work_may_follow_work_without_waiting_for_a_collection(worker: StoreWork
     eventually(lambda: len(rounds) == 20)
     assert rounds[-1] - rounds[0] < 19 * store_worker.BATCH / 2
     assert len(names(database)) == 20
-
-
-async def test_a_chore_is_done_from_time_to_time_between_the_works_of_others(worker: StoreWorker) -> None:
-    steps: list[float] = []
-
-    def chore(connection: Connection) -> float:
-        steps.append(time.monotonic())
-        put_setting(connection, "chore", len(steps))
-        return 0.0 if len(steps) < 50 else 3600.0
-
-    worker.chore(chore, 0.0)
-    while (before := len(steps)) < 40:
-        # One may be under way, and one more may begin in the moment of asking.
-        assert await worker.call(lambda _: len(steps), writing=False) - before <= 2
-    await asyncio.to_thread(eventually, lambda: len(steps) == 50)
-    worker.chore(chore, None)
-    assert await worker.call(load_settings, writing=False) == {"chore": 50}
-
-
-def test_a_chore_that_another_process_is_in_the_way_of_is_quietly_done_later(
-    worker: StoreWorker,
-    places: Places,
-    environ: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(store_worker, "RETRY", 0.05)
-    done = threading.Event()
-
-    def chore(_: Connection) -> float:
-        done.set()
-        return 3600.0
-
-    other = open_database(places, environ)
-    with other.writing():
-        worker.chore(chore, 0.0)
-        begun = time.monotonic()
-        asyncio.run(worker.call(revision_of, writing=False))
-        assert time.monotonic() - begun < 0.5
-        assert not done.wait(0.3)
-    assert done.wait(10)
-    assert not warnings(caplog)
-    other.close()
-
-
-def test_a_chore_that_fails_is_told_and_harms_nobody(
-    worker: StoreWorker, database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
-    worker.chore(lambda _: 1 / 0, 0.0)
-    eventually(lambda: warnings(caplog))
-    worker.post(put("a"))
-    eventually(lambda: names(database) == {"a"})
-    assert warnings(caplog) == ["What is old cannot be tidied up: division by zero"]
-
-
-def test_an_end_does_not_wait_for_chores(database: Database) -> None:
-    worker = StoreWorker(database)
-    worker.chore(lambda _: 0.0, 0.0)
-    begun = time.monotonic()
-    assert worker.close()
-    assert time.monotonic() - begun < 1
 
 
 def test_one_that_fails_by_itself_takes_no_other_along(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from codemie_core.sse import SseParser
 from codemie_core.usage.answer import Answer, ToolCall
 from codemie_core.usage.stream import StreamMeter
 from codemie_core.usage.usage import Usage
-from support import accuracy, accuracy_doc
+from support import accuracy, accuracy_doc, streams_random
 from support.accuracy import CHECKS, differences, measured, result, shapes
 from support.streams import Shape
 
@@ -55,6 +56,20 @@ def test_the_first_byte_tells_what_a_content_type_does_not(shape: Shape) -> None
         for part in shape.parts:
             found(part)
         assert differences(shape, shape.whole, found.finish()) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_answers_are_read_right_whole_cut_anywhere_and_in_any_chunks(seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(25):
+        shape = streams_random.answer(dice)
+        assert accuracy.whole(shape).wrong == []
+        assert accuracy.codings(shape).wrong == []
+        count = dice.randrange(len(shape.parts))
+        if shape.form != "messages":
+            whole, half = b"".join(shape.parts[:count]), shape.parts[count]
+            chunks = accuracy.chunked(whole + half[: dice.randrange(len(half))], dice)
+            assert differences(shape, shape.answers[count], measured(shape, chunks)) == []
 
 
 def test_turns_of_one_websocket_are_counted_apart() -> None:

@@ -118,6 +118,13 @@ def test_an_image_alone_is_a_prompt() -> None:
     assert asked_of_responses(PATH, body(image)).prompts == 1
 
 
+def test_an_image_that_codex_does_not_call_a_persons_is_no_prompt() -> None:
+    image = {"role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}
+    shown = {**image, NOTES: {"content_item_kinds": ["tools.image"]}}
+    given = {**image, NOTES: {"content_item_kinds": ["user.image"]}}
+    assert [asked_of_responses(PATH, body(item)).prompts for item in (shown, given)] == [0, 1]
+
+
 def test_a_title_of_opencode_is_no_prompt() -> None:
     title = {"role": "developer", "content": "You are a title generator. You output ONLY a thread title."}
     assert asked_of_responses(PATH, body(title, message("user", "Write a file"))).prompts == 0

@@ -30,7 +30,9 @@ def made() -> Iterator[Callable[[Clerk], Clerk]]:
 
 def test_turns_are_recorded_in_the_order_in_which_they_ended(made: Callable[[Clerk], Clerk]) -> None:
     told: list[str] = []
-    clerk = made(Clerk(lambda turn: record_like(id=turn.id), lambda record: told.append(record.id)))
+    clerk = made(
+        Clerk(lambda turn: record_like(id=turn.id), lambda records: told.extend(record.id for record in records))
+    )
     for number in range(200):
         clerk.put(turn_like(number=number + 1))
     assert clerk.drain(5)
@@ -65,7 +67,7 @@ def test_a_turn_that_cannot_be_counted_costs_only_itself(
             raise ZeroDivisionError("secret words")
         return record_like(id=turn.id)
 
-    clerk = made(Clerk(keep, lambda record: told.append(record.id)))
+    clerk = made(Clerk(keep, lambda records: told.extend(record.id for record in records)))
     for number in (1, 2, 3):
         clerk.put(turn_like(number=number))
     assert clerk.drain(5)
@@ -77,7 +79,7 @@ def test_a_turn_that_cannot_be_counted_costs_only_itself(
 
 def test_what_is_put_before_the_end_is_recorded_at_the_end() -> None:
     told: list[str] = []
-    clerk = Clerk(lambda turn: record_like(id=turn.id), lambda record: told.append(record.id))
+    clerk = Clerk(lambda turn: record_like(id=turn.id), lambda records: told.extend(record.id for record in records))
     for number in range(50):
         clerk.put(turn_like(number=number + 1))
     clerk.start()
@@ -114,7 +116,22 @@ def test_what_it_begins_with_comes_first_and_may_fail(made: Callable[[Clerk], Cl
         told.append("begun")
         raise OSError("no prices today")
 
-    clerk = made(Clerk(lambda turn: record_like(id=turn.id), lambda _: told.append("told"), begin))
+    clerk = made(
+        Clerk(lambda turn: record_like(id=turn.id), lambda records: told.extend("told" for _ in records), begin)
+    )
     clerk.put(turn_like())
     assert clerk.drain(5)
     assert told == ["begun", "told"]
+
+
+def test_who_does_not_listen_costs_no_turn(made: Callable[[Clerk], Clerk], caplog: pytest.LogCaptureFixture) -> None:
+    def deliver(records: list[Record]) -> None:
+        raise RuntimeError("the loop has ended")
+
+    clerk = made(Clerk(lambda turn: record_like(id=turn.id), deliver))
+    clerk.put(turn_like())
+    assert clerk.drain(5)
+    clerk.put(turn_like())
+    assert clerk.drain(5)
+    assert (clerk.done, clerk.failed) == (2, 0)
+    assert "Nobody was told of 1 turns: RuntimeError" in caplog.text

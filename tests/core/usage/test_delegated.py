@@ -16,6 +16,8 @@ PROMPT = "Find all tests."
         ("Agent", {"subagent_type": "Explore", "prompt": PROMPT}),
         ("Task", {"prompt": f"\n{PROMPT} "}),
         ("task", {"description": "tests", "prompt": PROMPT}),
+        ("SendMessage", {"to": "a1", "summary": "tests", "message": PROMPT}),
+        ("send_input", {"target": "a1", "message": PROMPT}),
         ("spawn_agent", {"agent_type": "worker", "message": PROMPT}),
     ],
 )

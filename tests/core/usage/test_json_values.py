@@ -8,7 +8,6 @@ from codemie_core.usage.json_values import (
     LARGEST_COUNT,
     count,
     error_kind,
-    parsed,
     plain_length,
     rows,
     table,
@@ -40,11 +39,6 @@ def test_only_whole_numbers_from_zero_to_a_trillion_count() -> None:
 )
 def test_a_word_is_short_and_printable(value: str, expected: str) -> None:
     assert word(value) == expected
-
-
-@pytest.mark.parametrize("data", ["", "{", "nope", "[" * 100_000, b"\xff\xfe\xff", b"\xff", "1" * 5000])
-def test_what_is_no_json_is_none(data: str | bytes) -> None:
-    assert parsed(data) is None
 
 
 @given(words=st.text(), after=st.text())

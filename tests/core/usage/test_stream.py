@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from codemie_core.usage.answer import Answer
 from codemie_core.usage.apis import MODEL_APIS
-from codemie_core.usage.stream import LARGEST_BODY, LARGEST_EVENT, StreamMeter
+from codemie_core.usage.stream import BUNDLE, BUNDLE_BYTES, LARGEST_BODY, LARGEST_EVENT, StreamMeter
 from codemie_core.usage.usage import Usage
 from support.reading import EXAMPLES, GEMINI, RESPONSES, WHOLE, Body, streamed, whole, wrong_with
 
@@ -96,7 +96,7 @@ def test_a_body_that_is_too_large_is_let_go(api: str) -> None:
     for chunk in (b'{"a": "', b"x" * (LARGEST_BODY - 7)):
         meter(chunk)
     assert meter.pending == LARGEST_BODY
-    meter(b"x")
+    meter(b"x" * BUNDLE_BYTES)
     assert meter.pending == 0
     meter(b'"}')
     assert (meter.pending, meter.finish()) == (0, Answer())
@@ -198,3 +198,20 @@ def test_garbage_is_survived(api: str, chunks: list[bytes], content_type: str) -
     assert wrong_with(metered(api, *chunks, content_type=content_type)) == []
     meter = StreamMeter(api, Clock())
     assert all(meter.message(chunk) is None for chunk in chunks)
+
+
+@APIS
+def test_what_waits_to_be_read_is_bounded_and_keeps_its_time(api: str) -> None:
+    clock = Clock()
+    meter = StreamMeter(api, clock)
+    meter.begin("text/event-stream")
+    held = 0
+    for _ in range(3 * BUNDLE):
+        meter(b": ping\n\n")
+        held = max(held, meter.pending)
+    assert held < BUNDLE * 10
+    for body in EXAMPLES[api]:
+        clock.now += 1
+        meter(sse(body))
+    clock.now += 1_000
+    assert meter.finish() == streamed(api, *EXAMPLES[api])

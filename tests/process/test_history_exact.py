@@ -1,0 +1,25 @@
+"""Two thousand turns through a real proxy with its database: every row is right, and nobody waited for it."""
+
+from soak.exact import Outcome, exact
+from soak.exact_turns import is_last, tools, went_well
+from soak.run import growth
+
+TURNS = 2_000
+
+
+def test_two_thousand_turns_are_kept_as_they_were_and_cost_neither_memory_nor_time() -> None:
+    told: list[str] = []
+    outcome: Outcome = exact(TURNS, told.append)
+    assert outcome.wrong == [], outcome.wrong[:5]
+    assert growth(outcome.samples) == [], "\n".join(told)
+    # Of the machine's own business nobody is to blame: what counts is what a call worked.
+    long = [call for call in outcome.slow if call["worked"] >= 0.02 and not call["collected"]]
+    assert long == []
+
+
+def test_the_turns_are_of_all_kinds() -> None:
+    assert {len(tools(number)) for number in range(9)} == {0, 1, 2}
+    assert {went_well(call) for number in range(50) for call in tools(number)} == {True, False}
+    assert is_last(24, 100)
+    assert is_last(99, 100)
+    assert not is_last(25, 100)
