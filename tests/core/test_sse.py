@@ -193,3 +193,42 @@ def test_a_long_line_in_single_bytes_takes_linear_time() -> None:
     for _ in range(300_000):
         parser.feed(b"x")
     assert time.process_time() - begin < 3
+
+
+LINES = st.sampled_from(
+    [
+        b"event: a",
+        b"event:b",
+        b"event: ",
+        b"data: 1",
+        b"data:2",
+        b"data: ",
+        b"data",
+        b"id: 7",
+        b"retry: 9",
+        b": c",
+        b"x: y",
+    ]
+)
+
+
+@given(st.lists(st.lists(LINES, min_size=1, max_size=4), max_size=8), st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_a_chunk_that_is_one_event_means_what_its_bytes_mean(events: list[list[bytes]], newline: bytes) -> None:
+    chunks = [newline.join(lines) + 2 * newline for lines in events]
+    by_chunk, by_byte = SseParser(), SseParser()
+    said = [event for chunk in chunks for event in by_chunk.feed(chunk)]
+    assert said == [event for byte in b"".join(chunks) for event in by_byte.feed(bytes([byte]))]
+
+
+def test_a_chunk_after_half_an_event_belongs_to_it() -> None:
+    for half, expected in (
+        (b"data: a\n", [SseEvent("message", "a\nb", None, None)]),
+        (b"event: x\n", [SseEvent("x", "b", None, None)]),
+        (b"retry: 5\n", [SseEvent("message", "b", None, 5)]),
+        (b"dat", []),
+        (b": comment\r", [SseEvent("message", "b", None, None)]),
+    ):
+        parser = SseParser()
+        parser.feed(b"data: first\n\n")
+        assert parser.feed(half) == []
+        assert parser.feed(b"data: b\n\n") == expected, half

@@ -353,6 +353,31 @@ async def test_garbage_on_a_websocket_passes_and_what_the_last_message_says_coun
     assert_nothing_failed(proxy)
 
 
+ODD_REQUESTS = (
+    *(b"", b"{", b"\xff\xfe", b"[" * 100_000, b"null", b"[1]", b'"text"', b"1e999", b'{"model": 5, "messages": 7}'),
+    *(
+        b'{"model": null, "messages": [null, [], {"role": 1, "content": [[], {"type": []}]}]}',
+        b'{"input": [{}, 1, ""]}',
+    ),
+    *(b'{"contents": [{"parts": [{"functionResponse": []}, null]}, 3]}', b'{"model": "m"' + b" " * 700_000 + b"}"),
+)
+
+
+async def test_a_request_that_nobody_can_read_is_a_turn_all_the_same(
+    upstream: Upstream, client: httpx.AsyncClient, proxy: Mitmproxy, kept: Kept
+) -> None:
+    shape = named("gemini", "text")
+    upstream.script(then=Step(body=shape.body, headers=[("content-type", shape.content_type)]))
+    for number, body in enumerate(ODD_REQUESTS):
+        for api, path in PATHS.items():
+            encoding = {"content-encoding": "gzip"} if number % 2 else {}
+            answer = await client.post(path.replace("asked", f"odd-{number}"), content=body, headers=encoding)
+            assert answer.content == shape.body, api
+    turns = await kept.turns([f"odd-{number}" for number in range(len(ODD_REQUESTS))])
+    assert [differing(row, row_of(shape, shape.whole)) for row in turns.values()] == [{}] * len(ODD_REQUESTS)
+    assert_nothing_failed(proxy)
+
+
 def insane(row: Row) -> list[str]:
     """Columns that no real turn could have."""
     numbers = [name for name, value in row.items() if isinstance(value, int | float) and value < 0]

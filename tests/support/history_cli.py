@@ -42,7 +42,7 @@ def some_turns() -> list[Row]:
         new_turn(
             4, started_ms=now - 5_000, session_id=SESSION, ok=False, status=529, error="overloaded_error", **FAILED
         ),
-        new_turn(5, started_ms=now - 1_000, session_id=OTHER, agent="codex-cli", **unknown),
+        new_turn(5, started_ms=now - 1_000, session_id=OTHER, agent="codex", **unknown),
     ]
 
 

@@ -22,7 +22,7 @@ def new_record(**changes: Any) -> Record:
         "session_id": "5e551071-0000-4000-8000-000000000001",
         "run_id": "run",
         "started_ms": STARTED_MS,
-        "agent": "claude-code",
+        "agent": "claude",
         "client_type": "codemie-claude",
         "api": "anthropic",
         "provider": "anthropic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from codemie_core.usage.cost import NANO
@@ -23,6 +24,11 @@ def count(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}"
 
 
+def several(number: int, thing: str) -> str:
+    """Like 1 prompt or 3 prompts."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def tokens(number: int | None) -> str:
     """Like 812, 30.5k, 1.25M or 3.1B."""
     if number is None:
@@ -34,10 +40,12 @@ def tokens(number: int | None) -> str:
 
 
 def share(part: float | None) -> str:
-    """Like 93% or 0.4%; `part` is from 0 to 1."""
+    """Like 93%, 0.4% or 99.9%; `part` is from 0 to 1. Only all of it is 100%."""
     if part is None:
         return NONE
-    return f"{part:.1%}" if 0 < part < 0.01 or 0.99 < part < 1 else f"{part:.0%}"
+    if 0.99 < part < 1:
+        return f"{math.floor(part * 1000) / 10:.1f}%"
+    return f"{part:.1%}" if 0 < part < 0.01 else f"{part:.0%}"
 
 
 def span(ms: float | None) -> str:

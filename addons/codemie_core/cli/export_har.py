@@ -55,7 +55,7 @@ def _request(row: Mapping[str, Any], kept: Message | None) -> dict[str, Any]:
     path, _, query = row["path"].partition("?")
     shown: dict[str, Any] = {
         "method": row["method"],
-        "url": f"https://{row['host'].removesuffix(':443')}{quote(path, safe='/%:@!$&+,;=~*()')}",
+        "url": f"{_scheme(row['host'])}://{row['host'].removesuffix(':443')}{quote(path, safe='/%:@!$&+,;=~*()')}",
         "httpVersion": _NOT_KEPT,
         "cookies": [],
         "headers": _headers(kept),
@@ -66,6 +66,11 @@ def _request(row: Mapping[str, Any], kept: Message | None) -> dict[str, Any]:
     if kept is not None:
         shown["postData"] = {"mimeType": _mime(kept, "application/json"), "params": [], "text": kept.body}
     return shown
+
+
+def _scheme(host: str) -> str:
+    # It is not kept. Only on this machine does anybody do without TLS.
+    return "http" if host.startswith(("127.", "localhost", "[::1]", "::1")) else "https"
 
 
 def _response(row: Mapping[str, Any], kept: Message | None) -> dict[str, Any]:

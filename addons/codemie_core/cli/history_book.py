@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from codemie_core.store.filters import Filter, Status
 
 NOTHING_YET = "There is no history yet. It begins with the first request to a model through codemie-proxy start."
+NO_HISTORY = f"t{NOTHING_YET[1:-1]}"
 NOTHING_FOUND = "No turn matches."
 LAST = "last"
 """The session that was used last."""
@@ -107,7 +108,7 @@ def session_id(connection: Connection, start: str) -> str:
 
     if start == LAST:
         if (newest := last_session(connection)) is None:
-            raise SettingsError(NOTHING_YET)
+            raise SettingsError(NO_HISTORY)
         return newest
     return _the_one(connection, tables.requests.c.session_id.name, start, "session", "codemie-proxy sessions")
 
@@ -118,7 +119,7 @@ def request_id(connection: Connection, start: str) -> str:
 
     if start == LAST:
         if not (rows := page(connection, limit=1)):
-            raise SettingsError(NOTHING_YET)
+            raise SettingsError(NO_HISTORY)
         return str(rows[0]["id"])
     return _the_one(connection, "id", start, "request", "codemie-proxy requests")
 

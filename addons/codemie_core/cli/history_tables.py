@@ -38,7 +38,7 @@ def _known(number: int | None, figures: Figures) -> str:
 
 def errors(figures: Figures) -> str:
     """Like 3 (0.4%)."""
-    return f"{figures.errors:,} ({share(figures.error_rate)})" if figures.errors else "-"
+    return f"{figures.errors:,} ({share(figures.error_rate)})" if figures.errors else "0" if figures.requests else NONE
 
 
 def draw(names: int, columns: Iterable[str], rows: Iterable[Cells]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from codemie_core.cli.history_book import Given
+from codemie_core.cli.history_book import LAST, Given
 from codemie_core.cli.history_names import request_ids
 from codemie_core.cli.history_options import AsJson, AsList, choosing
 
@@ -37,10 +37,8 @@ def requests(
 def show(
     request: Annotated[
         str,
-        typer.Argument(
-            help='The start of its id, or "last".', autocompletion=request_ids, show_default=False, metavar="ID"
-        ),
-    ],
+        typer.Argument(help='The start of its id, or "last".', autocompletion=request_ids, metavar="ID"),
+    ] = LAST,
     as_json: AsJson = False,
 ) -> None:
     """Show all of one request: tokens, cost by part, attempts, tools, files."""

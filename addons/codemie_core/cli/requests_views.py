@@ -14,7 +14,7 @@ import typer
 from codemie_core.cli import history_json, history_tables
 from codemie_core.cli.accounts_output import print_rows, say
 from codemie_core.cli.amounts import count, money, plain, share, short, span, tokens, when
-from codemie_core.cli.history_book import NOTHING_FOUND, NOTHING_YET, Given, HistoryBook, request_id
+from codemie_core.cli.history_book import NO_HISTORY, NOTHING_FOUND, NOTHING_YET, Given, HistoryBook, request_id
 from codemie_core.errors import SettingsError
 from codemie_core.redact import redact_text
 
@@ -103,7 +103,7 @@ def show(start: str, as_json: bool) -> None:
 
     with HistoryBook().database() as database:
         if database is None:
-            raise SettingsError(f"{NOTHING_YET[0].lower()}{NOTHING_YET[1:-1]}")
+            raise SettingsError(NO_HISTORY)
         with database.reading() as connection:
             turn = one(connection, request_id(connection, start))
     # It was there a moment ago, in the same transaction.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from codemie_core.cli.history_book import Given
+from codemie_core.cli.history_book import LAST, Given
 from codemie_core.cli.history_names import known
 from codemie_core.cli.history_options import AsJson, AsList, choosing
 
@@ -36,10 +36,8 @@ def sessions(
 def show(
     session: Annotated[
         str,
-        typer.Argument(
-            help='The start of its id, or "last".', autocompletion=known("session"), show_default=False, metavar="ID"
-        ),
-    ],
+        typer.Argument(help='The start of its id, or "last".', autocompletion=known("session"), metavar="ID"),
+    ] = LAST,
     as_json: AsJson = False,
 ) -> None:
     """Show one session: cost by model, tools, files."""

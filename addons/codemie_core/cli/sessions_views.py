@@ -10,8 +10,8 @@ import typer
 
 from codemie_core.cli import history_json, history_tables
 from codemie_core.cli.accounts_output import print_rows
-from codemie_core.cli.amounts import count, money, plain, share, short, spans, tokens, when
-from codemie_core.cli.history_book import NOTHING_FOUND, NOTHING_YET, Given, HistoryBook, session_id
+from codemie_core.cli.amounts import count, money, plain, several, share, short, spans, tokens, when
+from codemie_core.cli.history_book import NO_HISTORY, NOTHING_FOUND, NOTHING_YET, Given, HistoryBook, session_id
 from codemie_core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def show(start: str, as_json: bool) -> None:
     """One of them."""
     with HistoryBook().database() as database:
         if database is None:
-            raise SettingsError(f"{NOTHING_YET[0].lower()}{NOTHING_YET[1:-1]}")
+            raise SettingsError(NO_HISTORY)
         with database.reading() as connection:
             found = session_id(connection, start)
             if as_json:
@@ -133,7 +133,7 @@ def _requests(seen: Session) -> str:
     figures = seen.figures
     parts = [count(figures.requests)]
     parts += [f"{history_tables.errors(figures)} failed"] if figures.errors else []
-    parts += [f"{count(figures.prompts)} prompts", f"{count(figures.tool_calls)} tool calls"]
+    parts += [several(figures.prompts, "prompt"), several(figures.tool_calls, "tool call")]
     return ", ".join(parts)
 
 

@@ -103,12 +103,7 @@ def save_payloads(connection: Connection, vault: Vault, payloads: Sequence[Packe
     turns = tables.requests.c.id
     known = set(connection.scalars(select(turns).where(turns.in_([one.request_id for one in payloads]))))
     rows = [
-        {
-            "request_id": one.request_id,
-            "at_ms": one.at_ms,
-            "sealed": vault.seal_bytes(one.packed, f"payload:{one.request_id}"),
-            "bytes": one.bytes,
-        }
+        (one.request_id, one.at_ms, vault.seal_bytes(one.packed, f"payload:{one.request_id}"), one.bytes)
         for one in payloads
         if one.request_id in known
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,26 +87,55 @@ def name_of(text: str) -> str:
 
 def _request(record: Record, request_id: str) -> Row:
     usage, cost, labels = record.usage, record.cost, record.labels
+    (
+        conversation,
+        session,
+        agent,
+        client_type,
+        method,
+        asked,
+        served,
+        account,
+        client_key,
+        project,
+        tier,
+        version,
+        stop,
+    ) = _names(
+        record.conversation_id,
+        record.session_id,
+        record.agent,
+        record.client_type,
+        record.method,
+        record.model_asked,
+        record.model_served,
+        record.account,
+        record.client_key,
+        labels.project,
+        usage.tier,
+        cost.version,
+        record.stop_reason,
+    )
     return (
         request_id,
-        name_of(record.conversation_id),
-        name_of(record.session_id),
+        conversation,
+        session,
         record.run_id,
         record.started_ms,
-        name_of(record.agent),
-        name_of(record.client_type),
+        agent,
+        client_type,
         record.api,
         record.provider,
-        name_of(record.method),
+        method,
         _text(record.host),
         # A key may be in the query.
         _text(record.path.partition("?")[0]),
-        name_of(record.model_asked),
-        name_of(record.model_served),
-        name_of(record.model),
-        name_of(record.account),
-        name_of(record.client_key),
-        name_of(labels.project),
+        asked,
+        served,
+        served or asked,
+        account,
+        client_key,
+        project,
         _text(labels.repository),
         _text(labels.branch),
         _small(record.status),
@@ -117,33 +146,50 @@ def _request(record: Record, request_id: str) -> Row:
         record.complete,
         record.request_bytes,
         record.response_bytes,
-        _ms(record.head_ms),
-        _ms(record.first_byte_ms),
-        _ms(record.first_token_ms),
-        _ms(record.last_token_ms),
-        _ms(record.total_ms) or 0.0,
-        _ms(record.tokens_per_second),
-        _count(usage.input),
-        _count(usage.cache_read),
-        _count(usage.cache_write),
-        _count(usage.cache_write_1h),
-        _count(usage.output),
-        _count(usage.reasoning),
-        _tools(usage.server_tools),
-        name_of(usage.tier),
-        _count(cost.nano_usd),
-        _count(cost.input),
-        _count(cost.cache_read),
-        _count(cost.cache_write),
-        _count(cost.output),
-        _count(cost.tools),
-        name_of(cost.version),
-        name_of(record.stop_reason),
+        *_times(
+            record.head_ms,
+            record.first_byte_ms,
+            record.first_token_ms,
+            record.last_token_ms,
+            record.total_ms,
+            record.tokens_per_second,
+        ),
+        *_counts(usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h, usage.output, usage.reasoning),
+        _tools(usage.server_tools) if usage.server_tools else None,
+        tier,
+        *_counts(cost.nano_usd, cost.input, cost.cache_read, cost.cache_write, cost.output, cost.tools),
+        version,
+        stop,
         record.refusal,
         record.prompts,
         len(record.attempts),
         len(record.tools),
     )
+
+
+# Nearly always all of a row is as it should be: that is found out at once, and not for each of its values.
+
+
+def _names(*texts: str) -> Sequence[str]:
+    together = "".join(texts)
+    if together.isascii() and "\0" not in together and max(map(len, texts)) <= LONGEST_NAME:
+        return texts
+    return [name_of(text) for text in texts]
+
+
+def _counts(*numbers: int | None) -> Sequence[int | None]:
+    """No provider's nonsense may keep a batch from being stored: what no column holds is unknown."""
+    known = [number for number in numbers if number]
+    if not known or (max(known) <= _LARGEST and min(known) >= -_LARGEST):
+        return numbers
+    return [number if number is not None and -_LARGEST <= number <= _LARGEST else None for number in numbers]
+
+
+def _times(*numbers: float | None) -> Sequence[float | None]:
+    if math.isfinite(sum(filter(None, numbers))):
+        return numbers
+    *others, total, rate = [_ms(number) for number in numbers]
+    return *others, total or 0.0, rate
 
 
 def _text(text: str, longest: int = LONGEST) -> str:
@@ -154,13 +200,9 @@ def _text(text: str, longest: int = LONGEST) -> str:
 
 
 def _tools(calls: Mapping[str, int]) -> str | None:
-    told = {name_of(name): number for name, number in list(calls.items())[:MOST_TOOLS] if _count(number) is not None}
+    counts = _counts(*list(calls.values())[:MOST_TOOLS])
+    told = {name_of(name): number for name, number in zip(calls, counts, strict=False) if number is not None}
     return json.dumps(told) if told else None
-
-
-def _count(number: int | None) -> int | None:
-    """No provider's nonsense may keep a batch from being stored: what no column holds is unknown."""
-    return number if number is not None and -_LARGEST <= number <= _LARGEST else None
 
 
 def _small(number: int | None) -> int | None:

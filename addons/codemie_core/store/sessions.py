@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from codemie_core.store import tables
 from codemie_core.store.figures import Figures, figures_of, measures
 from codemie_core.store.filters import EVERYTHING, Filter, conditions
 
 _turns = tables.requests
+_calls = tables.tool_calls
 _files = tables.file_operations
 _TOLD = ("agent", "project", "repository", "branch", "model", "account", "client_key")
 _CHANGES = ("write", "edit", "delete")
@@ -19,7 +20,7 @@ _CHANGES = ("write", "edit", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session. A name that its turns do not share is the one that comes first, and is among `several`."""
+    """One session. Of names that its turns do not share the first in order, and what it is of is among `several`."""
 
     id: str
     figures: Figures
@@ -58,8 +59,8 @@ def sessions(connection: Connection, asked: Filter = EVERYTHING, limit: int | No
         select(
             _turns.c.session_id,
             *measures(),
-            *(func.min(_turns.c[name]).label(f"first_{name}") for name in _TOLD),
-            *(func.max(_turns.c[name]).label(f"last_{name}") for name in _TOLD),
+            *(func.min(func.nullif(_turns.c[name], "")).label(f"first_{name}") for name in _TOLD),
+            *(func.max(func.nullif(_turns.c[name], "")).label(f"last_{name}") for name in _TOLD),
         )
         .where(*conditions(asked), _turns.c.session_id.in_(chosen))
         .group_by(_turns.c.session_id)
@@ -78,7 +79,7 @@ def last_session(connection: Connection, asked: Filter = EVERYTHING) -> str | No
 
 
 def changed_files(connection: Connection, asked: Filter = EVERYTHING, limit: int | None = None) -> list[FileChange]:
-    """The files that these turns wrote, edited or deleted; those changed most often first."""
+    """The files that these turns wrote, edited or deleted; most changed first. Failed calls did not."""
     operations = func.count()
     query = (
         select(
@@ -89,7 +90,8 @@ def changed_files(connection: Connection, asked: Filter = EVERYTHING, limit: int
             func.sum(_files.c.lines_removed).label("lines_removed"),
         )
         .join_from(_turns, _files)
-        .where(*conditions(asked), _files.c.type.in_(_CHANGES))
+        .outerjoin(_calls, and_(_calls.c.request_id == _files.c.request_id, _calls.c.n == _files.c.n))
+        .where(*conditions(asked), _files.c.type.in_(_CHANGES), _calls.c.ok.is_not(False))
         .group_by(_files.c.path)
         .order_by(operations.desc(), _files.c.path)
         .limit(limit)
@@ -102,6 +104,6 @@ def _session(row: Any) -> Session:
     return Session(
         row.session_id,
         figures_of(row),
-        **{name: told[f"first_{name}"] for name in _TOLD},
+        **{name: told[f"first_{name}"] or "" for name in _TOLD},
         several=frozenset(name for name in _TOLD if told[f"first_{name}"] != told[f"last_{name}"]),
     )

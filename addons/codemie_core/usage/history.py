@@ -190,14 +190,23 @@ class _Batch:
         self._records: list[Record] = []
         self._payloads = 0
         self._refused = 0
+        self._spoilt = False
 
     def save(self, connection: Connection) -> None:
         """In the store's thread, in its transaction; may be tried again."""
-        from codemie_core.store.history import save_records
+        from codemie_core.store.history import BAD, save_good_ones, save_records
 
         with self._history._lock:
             self._records = list(islice(self._history._records, BATCH))
-        self._refused = save_records(connection, self._records) if self._records else 0
+        try:
+            if self._spoilt:
+                self._refused = save_good_ones(connection, self._records)
+            else:
+                save_records(connection, self._records)
+        except BAD:
+            # It is tried again at once, by itself. To guard each batch against this costs more than storing it.
+            self._spoilt = True
+            raise
         self._payloads = self._history._packing.save(connection)
 
     def done(self) -> None:

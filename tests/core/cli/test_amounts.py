@@ -34,7 +34,7 @@ def test_tokens_are_short(number: int | None, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "shown"),
-    [(None, "-"), (0.0, "0%"), (0.004, "0.4%"), (0.934, "93%"), (0.997, "99.7%"), (1.0, "100%")],
+    [(None, "-"), (0.0, "0%"), (0.004, "0.4%"), (0.934, "93%"), (0.9999, "99.9%"), (0.997, "99.7%"), (1.0, "100%")],
 )
 def test_shares_of_almost_none_and_almost_all_are_told_apart_from_none_and_all(part: float | None, shown: str) -> None:
     assert amounts.share(part) == shown
@@ -66,5 +66,5 @@ def test_what_others_named_cannot_steer_a_terminal() -> None:
 
 
 def test_counts_and_pairs() -> None:
-    assert (amounts.count(None), amounts.count(1204)) == ("?", "1,204")
+    assert (amounts.count(None), amounts.count(1204), amounts.several(1, "prompt")) == ("?", "1,204", "1 prompt")
     assert (amounts.spans(None, None), amounts.spans(1.0, 2000.0)) == ("-", "1 ms / 2.0 s")

@@ -66,7 +66,7 @@ def test_entries_have_all_that_the_format_asks_for() -> None:
         assert all(span >= 0 for span in found["timings"].values())
     first, second, third = log["entries"]
     assert first["request"]["url"] == "https://api.anthropic.com/v1/messages"
-    assert second["request"]["url"] == "https://[::1]:8080/v1/a%20b"
+    assert second["request"]["url"] == "http://[::1]:8080/v1/a%20b"
     assert (first["response"]["statusText"], second["response"]["status"]) == ("OK", 0)
     assert (third["response"]["status"], third["response"]["statusText"]) == (529, "")
     assert first["_codemie"]["cost_usd"] == 0.015411

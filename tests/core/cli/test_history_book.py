@@ -50,7 +50,7 @@ def test_names_may_be_whole_begun_or_patterns(history: None) -> None:
     assert asked(projects=("-",)).projects == ("",)
     assert asked(branches=("main", "feature/")).branches == ("main", "feature/x")
     assert asked(accounts=("spare",), agents=("codex",), status="error") == Filter(
-        accounts=("spare",), agents=("codex-cli",), status="error"
+        accounts=("spare",), agents=("codex",), status="error"
     )
 
 

@@ -21,7 +21,7 @@ def test_every_command_has_every_filter(command: list[str]) -> None:
         (["--until", "1d"], 1),
         (["--model", "local-model"], 1),
         (["--account", "spare"], 1),
-        (["--agent", "codex-cli"], 1),
+        (["--agent", "codex"], 1),
         (["--session", "last"], 1),
         (["--session", "5e551071", "--session", "last"], 4),
         (["--project", "-"], 1),

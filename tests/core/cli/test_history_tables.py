@@ -6,7 +6,7 @@ from codemie_core.store.figures import Figures
 
 def test_nothing_is_told_apart_from_unknown() -> None:
     assert history_tables.cells(Figures()) == ("0", "-", "-", "-", "-", "-")
-    assert history_tables.cells(Figures(requests=1, unpriced=1, uncounted=1)) == ("1", "-", "?", "-", "?", "?")
+    assert history_tables.cells(Figures(requests=1, unpriced=1, uncounted=1)) == ("1", "0", "?", "-", "?", "?")
     assert history_tables.cells(Figures(requests=200, errors=1, input_tokens=0, output_tokens=0, cost_nano_usd=0)) == (
         *("200", "1 (0.5%)", "0", "-", "0", "$0"),
     )

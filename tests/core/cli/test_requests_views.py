@@ -19,12 +19,12 @@ def test_the_newest_stands_last() -> None:
     lines = table("requests")
     assert lines[0] == "Id When Agent Model Account Outcome Took Read From cache Written Cost"
     assert [request["id"][-1] for request in told("requests")] == ["1", "2", "3", "4", "5"]
-    assert lines[-1].endswith("codex-cli local-model main 200 2.5 s 30.5k 98% 300 ?")
+    assert lines[-1].endswith("codex local-model main 200 2.5 s 30.5k 98% 300 ?")
     assert lines[-2].endswith("main 529 overloaded_error 2.5 s - - - -")
     assert lines[-3].endswith("main 200 2.5 s 30.5k 98% 300 $1.50")
     assert "The cost is not known" in call("requests").err
     assert len(table("requests", "-n", "2")) == 3
-    assert said("requests", "--status", "error", "--agent", "codex-cli") == "No turn matches.\n"
+    assert said("requests", "--status", "error", "--agent", "codex") == "No turn matches.\n"
 
 
 def test_a_request_is_told_with_attempts_tools_and_files() -> None:

@@ -12,11 +12,11 @@ def test_the_list_has_the_one_used_last_at_the_top() -> None:
     lines = table("sessions")
     assert lines[0] == ("Id Last used Lasted Agent Project Branch Requests Errors Read From cache Written Cost")
     assert [line.split()[0] for line in lines[1:]] == ["5e551072", "5e551071", "5e551073"]
-    assert lines[1].endswith("0 ms codex-cli - feature/x 1 - 30.5k 98% 300 ?")
-    assert lines[2].endswith("4.0 s claude-code shop EPM-1, ... 3 1 (33%) 61k 98% 600 $1.52")
+    assert lines[1].endswith("0 ms codex - feature/x 1 0 30.5k 98% 300 ?")
+    assert lines[2].endswith("4.0 s claude shop EPM-1, ... 3 1 (33%) 61k 98% 600 $1.52")
     assert "cost is not known" in call("sessions").err
     assert len(table("sessions", "--limit", "1")) == 2
-    assert said("sessions", "--status", "error", "--agent", "codex-cli") == "No turn matches.\n"
+    assert said("sessions", "--status", "error", "--agent", "codex") == "No turn matches.\n"
 
 
 def test_a_filter_counts_only_what_passes_it() -> None:
@@ -38,8 +38,8 @@ def test_one_session_is_told_with_models_branches_tools_and_files() -> None:
     assert "Tokens 91.5k read (98% from cache), 900 written" in lines
     assert "Answer 2.5 s / 2.5 s (p50 / p95)" in lines
     assert "Cost $1.53" in lines
-    assert "opus 1 - 30.5k 98% 300 $0.0154" in lines
-    assert "EPM-1 1 - 30.5k 98% 300 $1.50" in lines
+    assert "opus 1 0 30.5k 98% 300 $0.0154" in lines
+    assert "EPM-1 1 0 30.5k 98% 300 $1.50" in lines
     assert "Edit 12 0 0 12" in lines
     assert "file-00.py Python 1 +2 -1" in lines
     assert lines[-1] == "and 2 files more"

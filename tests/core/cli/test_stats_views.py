@@ -31,8 +31,8 @@ def test_the_page_shows_today_a_week_and_a_month(history: None) -> None:
     assert row("Requests", lines).split()[1:] == ["4", "5"]
     assert row("Cost", lines).endswith("$1.52 + ? $1.53 + ?")
     assert row("claude-sonnet-4-5-20250929", lines) == "4 1 (25%) 91.5k 98% 900 $1.53"
-    assert row("local-model", lines) == "1 - 30.5k 98% 300 ?"
-    assert row("spare", lines) == "1 - 30.5k 98% 300 $0.0154"
+    assert row("local-model", lines) == "1 0 30.5k 98% 300 ?"
+    assert row("spare", lines) == "1 0 30.5k 98% 300 $0.0154"
     assert "cost is not known" in call("stats").err
 
 
@@ -61,7 +61,7 @@ def test_of_each_kind_there_is_a_table(history: None) -> None:
         *(("EPM-1", 1.5), ("main", 0.030822), ("feature/x", None))
     ]
     assert len(table("stats", "--by", "branch", "--limit", "2")) == 3
-    assert said("stats", "--by", "model", "--status", "error", "--agent", "codex-cli") == "No turn matches.\n"
+    assert said("stats", "--by", "model", "--status", "error", "--agent", "codex") == "No turn matches.\n"
 
 
 def test_what_is_only_refused_cost_nothing_that_is_not_known() -> None:
@@ -107,7 +107,7 @@ def test_one_command_tells_what_the_last_session_cost() -> None:
     lines = table("stats", "--last-session")
     assert (lines[0], "Cost ?" in lines) == ("Session 5e551072-0000-4000-8000-000000000002", True)
     assert table("stats", "--last-session", "--branch", "main")[0].startswith("Session 5e551071")
-    assert said("stats", "--last-session", "--status", "error", "--agent", "codex-cli") == "No turn matches.\n"
+    assert said("stats", "--last-session", "--status", "error", "--agent", "codex") == "No turn matches.\n"
 
 
 def test_today_begins_at_midnight() -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from codemie_core.store import tables
 from codemie_core.store.database import Database
-from codemie_core.store.history import save_records
+from codemie_core.store.history import save_good_ones
 from codemie_core.usage.record import Record
 from codemie_core.usage.usage import Usage
 from support.records import STARTED_MS, new_record, told, tool_use
@@ -19,7 +19,7 @@ from support.records import STARTED_MS, new_record, told, tool_use
 
 def save(database: Database, *records: Record) -> int:
     with database.writing() as connection:
-        return save_records(connection, records)
+        return save_good_ones(connection, records)
 
 
 def all_of(database: Database, table: sa.Table) -> list[dict[str, Any]]:

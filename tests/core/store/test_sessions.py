@@ -4,7 +4,7 @@ from codemie_core.store.history import save_records
 from codemie_core.store.sessions import FileChange, changed_files, last_session, sessions
 from codemie_core.usage.operation import FileOperation
 from support import turn_rows
-from support.records import new_record, tool_use
+from support.records import new_record, told, tool_use
 from support.turn_rows import DAY, NOW, new_turn
 
 TURNS = turn_rows.random_turns(5, 300)
@@ -29,10 +29,12 @@ def test_the_one_used_last_comes_first_with_what_is_counted_of_it(database: Data
 
 def test_names_are_told_and_whether_there_are_several(database: Database) -> None:
     with database.writing() as connection:
-        turn_rows.store(connection, [new_turn(1, model="b"), new_turn(2, model="a"), new_turn(3, session_id="other")])
+        turn_rows.store(
+            connection, [new_turn(1, model="b", account=""), new_turn(2, model="a"), new_turn(3, session_id="other")]
+        )
     with database.reading() as connection:
         first, other = sorted(sessions(connection), key=lambda session: session.id)
-    assert (first.model, first.agent, first.branch) == ("a", "claude-code", "main")
+    assert (first.model, first.agent, first.account) == ("a", "claude", "main")
     assert (first.several, other.several) == (frozenset({"model"}), frozenset())
 
 
@@ -51,8 +53,13 @@ def test_files_are_told_with_the_lines_that_are_known(database: Database) -> Non
         FileOperation("delete", "b.md", "md", "Markdown"),
     ]
     record = new_record(tools=tuple(tool_use(f"call-{n}", "Edit", edit) for n, edit in enumerate(edits)))
+    refused = new_record(
+        session_id=record.session_id,
+        tools=(tool_use("call-x", "Edit", FileOperation("edit", "a.py", "py", "Python", 99, 99)),),
+    )
+    later = new_record(session_id="other", done=(told("call-x", False, refused.id), told("call-0", True, record.id)))
     with database.writing() as connection:
-        save_records(connection, [record])
+        save_records(connection, [record, refused, later])
     with database.reading() as connection:
         assert changed_files(connection, Filter(sessions=(record.session_id,))) == [
             FileChange("a.py", "Python", 2, 3, 1),

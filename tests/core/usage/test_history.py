@@ -245,6 +245,19 @@ async def test_twenty_thousand_turns_leave_no_memory_behind(
     assert sum(type(each) is Record for each in gc.get_objects()) < 2 * module.BATCH
 
 
+async def test_one_turn_that_no_database_takes_takes_no_other_along(
+    places: Places, environ: dict[str, str], database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = History(places, environ)
+    for number in range(20):
+        history.put(new_record(id=f"r{number}", started_ms=None if number == 7 else 1))
+    history.begin()
+    await until(lambda: history.shown().get("refused") == 1)
+    assert await history.end(10)
+    assert stored(database) == history.stored == 19
+    assert [line.partition(":")[0] for line in warnings(caplog)] == ["A turn was not stored"]
+
+
 async def test_when_memory_does_not_last_turns_are_lost_and_counted(
     places: Places, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

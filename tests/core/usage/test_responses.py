@@ -246,7 +246,7 @@ def test_the_tier_is_the_one_it_was_served_as(asked: object, served: object, tie
 def test_long_items_that_are_no_calls_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     long = item("reasoning", 0, True, encrypted_content="x" * 100_000)
     reader = fresh("openai-responses")
-    monkeypatch.setattr("codemie_core.usage.responses.parsed", lambda data: pytest.fail(f"parsed {len(data)} bytes"))
+    monkeypatch.setattr("codemie_core.usage.responses.loads", lambda data: pytest.fail(f"parsed {len(data)} bytes"))
     reader.feed(event(long), 1.0)
     reader.feed(event(delta("output_text", "words without escapes")), 2.0)
     assert reader.answer().text_chars == 21
