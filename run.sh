@@ -16,8 +16,8 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   web ARGS         mitmweb with the bundle loaded, to look at flows and streams in a browser
   auth login       sign in to CodeMie in the browser; also: auth status, auth refresh, auth logout
   accounts add     put one of your keys into the pool; also: accounts list, accounts pause, ...
-  accounts, auth, keys, vault, config, status, version
-                   the commands of codemie-proxy with the same names
+  stats            what was used and what it cost; also: requests, sessions, export, metrics
+  config, keys, status, vault, version                                      as codemie-proxy has them
 
   test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets what some tests need, with apt
   check            ruff and mypy
@@ -326,7 +326,7 @@ main() {
     if [ $# -gt 0 ]; then shift; fi
     case "$command" in
         help | -h | --help) usage ;;
-        start | demo | accounts | auth | keys | vault | config | status | version)
+        start | demo | accounts | auth | config | export | keys | metrics | requests | sessions | stats | status | vault | version)
             ensure_environment run
             exec "$VENV/bin/codemie-proxy" "$command" "$@"
             ;;

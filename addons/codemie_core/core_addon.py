@@ -21,6 +21,7 @@ from codemie_core.addon import Addon, note
 from codemie_core.bundle_settings import BundleSettings
 from codemie_core.errors import SettingsError
 from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal
+from codemie_core.heap import Heap
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
 from codemie_core.scope import address_of, host_matches, is_local
@@ -52,6 +53,7 @@ class CoreAddon:
         """Does an addon ask every client for a key? Then clients on other machines may come in."""
         self.signed_hosts: tuple[str, ...] = ()
         """Where an addon signs requests in, as host:port: in scope wherever that was named."""
+        self._heap = Heap()
         self._configured = False
         self._failed_observers: set[str] = set()
 
@@ -142,6 +144,7 @@ class CoreAddon:
         self.layers.problems.clear()
         if not stop:
             self.running_since = time.time()
+            self._heap.settle()
             self._enter_register()
             logger.info("codemie-proxy %s is running with %s", __version__, ", ".join(self._active()) or "no addon")
 
@@ -275,6 +278,7 @@ class CoreAddon:
 
     async def done(self) -> None:
         """Close what is open, then stop the addons in reverse order; mitmproxy fires this before open flows end."""
+        self._heap.leave()
         for exchange in BOOK.still_open():
             await self._close(exchange, Terminal.PROXY_STOPPED)
         for addon in self.addons_in_order:

@@ -135,6 +135,9 @@ def error_headers(problem: Problem, request_id: str) -> list[tuple[str, str]]:
     headers = [("content-type", "application/json"), ("x-codemie-request-id", request_id)]
     if problem.capped_retry_after is not None:
         headers.append(("retry-after", str(problem.capped_retry_after)))
+    elif problem.status in _FINAL:
+        # Claude Code would ask for over a minute, without a word, before it shows a 401.
+        headers.append(("x-should-retry", "false"))
     return headers
 
 
@@ -146,6 +149,9 @@ def _traceable(problem: Problem, request_id: str) -> str:
     """The message with the request id in it: the SDKs of Anthropic and OpenAI print nothing else."""
     return f"{redact_text(problem.message)} (request {request_id})"
 
+
+_FINAL = frozenset({400, 401, 402, 403, 404, 405, 407, 413, 421})
+"""The same request would get the same answer."""
 
 _ANTHROPIC_TYPES: Mapping[int, str] = {
     401: "authentication_error",

@@ -210,11 +210,11 @@ def test_retry_after_never_exceeds_what_claude_code_is_willing_to_wait(asked: in
     ]
 
 
-def test_a_problem_without_retry_after_sends_no_such_header() -> None:
-    assert [name for name, _ in error_headers(Problem(400, "x", "x"), "r")] == [
-        "content-type",
-        "x-codemie-request-id",
-    ]
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 429, 500, 502, 503, 529])
+def test_clients_are_told_where_asking_again_is_of_no_use(status: int) -> None:
+    told = dict(error_headers(Problem(status, "x", "x"), "r"))
+    final = {"x-should-retry": "false"} if status < 429 else {}
+    assert told == {"content-type": "application/json", "x-codemie-request-id": "r", **final}
 
 
 @pytest.mark.parametrize("error", [SettingsError, UnsupportedMitmproxy])

@@ -50,7 +50,9 @@ class Books:
         done = self._tools.paired(conversation, asked.results)
         tools = tuple(ToolUse(call, file_operations(exchange.agent.name, call)) for call in answer.tools)
         self._tools.called(conversation, turn.id, tools)
-        counted = asked.prompts and (not named or self._tools.new_prompt(conversation, asked.prompt_mark))
+        # An agent sends a prompt again where a request failed; a script means what it says twice.
+        agent = named or exchange.agent.client_type
+        again = asked.prompts and agent and not self._tools.new_prompt(conversation, asked.prompt_mark)
         provider = provider_of(served_by(exchange), turn.api, answer.model or asked.model)
         at = datetime.fromtimestamp(exchange.started_at + turn.began_ms / 1000, UTC)
         return record_of(
@@ -62,7 +64,7 @@ class Books:
             labels=self._labels(exchange.labels, asked),
             tools=tools,
             done=done,
-            prompts=asked.prompts if counted else 0,
+            prompts=0 if again else asked.prompts,
         )
 
     def _labels(self, labels: Labels, asked: Asked) -> Labels:
