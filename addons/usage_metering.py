@@ -8,7 +8,6 @@ the record of the turn is made there, put into the history, and told to telemetr
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 
 from mitmproxy import ctx, http
 from mitmproxy.utils import asyncio_utils
@@ -174,7 +173,8 @@ class UsageMetering(Addon, priority=60):
             self._put(_socket_turn(exchange, turns.api, ended))
         turn = self._turns.pop(exchange.request_id, None)
         if turn is not None and exchange.terminal is not Terminal.ANSWERED_LOCALLY:
-            self._put(replace(turn, ended_ms=exchange.elapsed_ms()))
+            turn.ended_ms = exchange.elapsed_ms()
+            self._put(turn)
 
     def _put(self, turn: Turn) -> None:
         if self._clerk is not None:

@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 type Header = Callable[[str], str | None]
 """Looks up a request header, whatever its case."""
@@ -109,6 +110,7 @@ def conversation_from_body(body: Mapping[str, object]) -> str | None:
     return _session_of_user(metadata.get("user_id")) if isinstance(metadata, Mapping) else None
 
 
+@lru_cache(maxsize=1024)
 def session_uuid(agent_name: str, conversation_id: str) -> str:
     """CodeMie's session id of a conversation: the same for the same agent and conversation, always."""
     return str(uuid.uuid5(SESSION_NAMESPACE, f"{agent_name}:{conversation_id}"))

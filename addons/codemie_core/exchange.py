@@ -240,7 +240,8 @@ class Exchange:
 
 def parse_json(raw: bytes, content_encoding: str) -> object | None:
     """Decode and parse; None for anything that is not JSON or larger than the bound."""
-    body = decode_bounded(raw, content_encoding, MAX_PARSED_BODY)
+    plain = not content_encoding and len(raw) <= MAX_PARSED_BODY
+    body = raw if plain else decode_bounded(raw, content_encoding, MAX_PARSED_BODY)
     return None if body is None else loads(body)
 
 

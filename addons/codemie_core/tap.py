@@ -26,11 +26,11 @@ class Tap:
         failed: Callable[[Observer, Exception], None],
         max_observed: int = MAX_OBSERVED,
     ) -> None:
-        decoder = stream_decoder(content_encoding, max_observed)
-        self._observers = list(observers) if decoder else []
         # What is not encoded is its own copy: no decoder between each event and its observers.
         plain = content_encoding in ("", "identity")
-        self._decode = _as_it_is if plain or decoder is None else decoder.feed
+        decoder = None if plain else stream_decoder(content_encoding, max_observed)
+        self._observers = list(observers) if plain or decoder else []
+        self._decode = decoder.feed if decoder else _as_it_is
         self._failed = failed
 
     def __call__(self, data: bytes) -> bytes:

@@ -13,6 +13,7 @@ import httpx
 from rich.markup import escape
 
 from codemie_core.demo.accounts_scene import a_limited_account
+from codemie_core.demo.cost_scene import what_it_cost
 from codemie_core.demo.frames import sse
 from codemie_core.demo.presets import preset
 from codemie_core.demo.script import Cut, Step
@@ -146,4 +147,5 @@ SCENES = (
     Scene(
         "A limited account", "Two keys in a pool; the first one is limited for a quarter of an hour.", a_limited_account
     ),
+    Scene("What it cost", "A prompt cache, a tool call, and a price to the last digit.", what_it_cost),
 )

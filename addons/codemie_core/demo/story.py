@@ -1,4 +1,4 @@
-"""The demo: six scenes, played by a real proxy before a scripted upstream, each checked while it is shown."""
+"""The demo: seven scenes, played by a real proxy before a scripted upstream, each checked while it is shown."""
 
 from __future__ import annotations
 

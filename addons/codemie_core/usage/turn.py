@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codemie_core.usage.answer import Answer
@@ -24,9 +24,9 @@ class Read:
         return self.answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
-    """Times are milliseconds since the exchange began."""
+    """Times are milliseconds since the exchange began. Whoever puts it into the clerk's hands lets go of it."""
 
     exchange: Exchange
     """Ended, so nothing on it changes any more; of a WebSocket perhaps still open."""
@@ -47,7 +47,3 @@ class Turn:
     def id(self) -> str:
         """The request id, with the number of the turn behind it where one request brought several."""
         return f"{self.exchange.request_id}.{self.number}" if self.number else self.exchange.request_id
-
-    def without_request(self) -> Turn:
-        """The same, with the request let go."""
-        return replace(self, request=b"")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -46,11 +46,16 @@ class Usage:
 
     def merged(self, newer: Usage) -> Usage:
         """What a stream says later replaces what it said before: counts are cumulative. Silence replaces nothing."""
-        values = {}
-        for each in fields(self):
-            later = getattr(newer, each.name)
-            values[each.name] = getattr(self, each.name) if later is None or later in ("", {}) else later
-        return Usage(**values)
+        return Usage(
+            self.input if newer.input is None else newer.input,
+            self.cache_read if newer.cache_read is None else newer.cache_read,
+            self.cache_write if newer.cache_write is None else newer.cache_write,
+            self.cache_write_1h if newer.cache_write_1h is None else newer.cache_write_1h,
+            self.output if newer.output is None else newer.output,
+            self.reasoning if newer.reasoning is None else newer.reasoning,
+            newer.server_tools or self.server_tools,
+            newer.tier or self.tier,
+        )
 
 
 UNKNOWN = Usage()

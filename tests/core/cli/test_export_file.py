@@ -48,6 +48,13 @@ def test_what_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+def test_what_is_there_is_seen_before_anything_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("mine")
+    with pytest.raises(SettingsError, match="is there already"):
+        write_and(path, lambda: pytest.fail("it was written"))
+
+
 def test_what_came_to_be_there_meanwhile_stays(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     with pytest.raises(SettingsError, match="is there already"):
