@@ -18,6 +18,7 @@ from codemie_core.core_addon import core_of
 from codemie_core.decoding import decode_bounded
 from codemie_core.durations import Duration, Size
 from codemie_core.exchange import Exchange, Terminal, exchange_of
+from codemie_core.head_fields import field_value
 from codemie_core.pricing import PriceBook
 from codemie_core.recorded import UsageRecordedHook
 from codemie_core.store.keeping import Keeping
@@ -125,8 +126,8 @@ class UsageMetering(Addon, priority=60):
         if self._clerk is None or not exchange.scoped or _not_admitted(exchange):
             return
         request = flow.request
-        websocket = request.headers.get("upgrade", "").lower() == "websocket"
         api = model_api(request.method, exchange.path)
+        websocket = request.method == "GET" and field_value(request.headers.fields, b"upgrade").lower() == "websocket"
         if not api or (request.method == "GET" and not websocket):
             return
         await exchange.identify(flow)
@@ -134,7 +135,7 @@ class UsageMetering(Addon, priority=60):
             clock = exchange.elapsed_ms
             self._sockets[exchange.request_id] = SocketTurns(api, lambda: StreamMeter(api, clock), clock)
             return
-        encoding = request.headers.get("content-encoding", "")
+        encoding = field_value(request.headers.fields, b"content-encoding")
         meter = StreamMeter(api, exchange.elapsed_ms)
         payload = None
         if self.settings.payloads:
@@ -153,7 +154,7 @@ class UsageMetering(Addon, priority=60):
             turn.payload.response_headers = response.headers.fields
             exchange.observers.append(turn.payload.response)
         if isinstance(turn.meter, StreamMeter) and response.status_code < 300:
-            turn.meter.begin(response.headers.get("content-type", ""))
+            turn.meter.begin(field_value(response.headers.fields, b"content-type"))
             exchange.observers.append(turn.meter)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:

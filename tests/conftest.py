@@ -13,8 +13,8 @@ import pytest
 TRUST_VARIABLES = frozenset(
     {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
 )
-# Keys and base URLs the SDKs pick up by themselves.
-SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_")
+# Keys, base URLs and collectors that the SDKs pick up by themselves.
+SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_", "OTEL_")
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -36,7 +36,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove CODEMIE_*, SDK keys, proxy and CA variables; subprocesses inherit the clean environment."""
+    """Remove CODEMIE_*, OTEL_*, SDK keys, proxy and CA variables; subprocesses inherit the clean environment."""
     for name in list(os.environ):
         if leaks_into_tests(name):
             monkeypatch.delenv(name)

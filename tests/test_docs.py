@@ -28,7 +28,11 @@ PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 PICTURES = sorted((DOCS / "pictures").glob("*.svg"))
 
 # Names that look like options and are none.
-OTHER_NAMES = {"codemie_core", "codemie_attempt", "codemie_slow_answers_after"}
+OTHER_NAMES = {
+    *("codemie_core", "codemie_attempt", "codemie_slow_answers_after"),
+    # CodeMie's own names for its metrics and for who sends them.
+    *("codemie_cli_tool_usage_total", "codemie_client", "codemie_coding_agent_usage"),
+}
 # Variables that are read before there are options, by run.sh or by CodeMie's own tools.
 OTHER_VARIABLES = {
     *("CODEMIE_DATABASE_URL", "CODEMIE_HOME", "CODEMIE_KEYRING", "CODEMIE_PYTHON", "CODEMIE_VENV"),

@@ -53,6 +53,7 @@ LISTS: dict[str, Question] = {
     "request list, from the middle": lambda c: requests.page(c, after=requests.Place(NOW - 180 * _DAY, "")),
     "request list, one model's errors": lambda c: requests.page(c, Filter(models=(MODEL,), status="error")),
     "request list, one branch": lambda c: requests.page(c, Filter(branches=("branch-7",))),
+    "request list, a branch of two turns": lambda c: requests.page(c, Filter(branches=("rare",))),
     "request list, one session": lambda c: requests.page(c, Filter(sessions=(_session(7),))),
     "one request": lambda c: requests.one(c, requests.page(c, limit=1)[0]["id"]),
 }
@@ -124,6 +125,7 @@ def _fill(path: Path, turns: int) -> None:
         "INSERT INTO tool_calls SELECT id, 0, 'toolu_' || id, conversation_id, 'tool-' || (abs(random()) % 9), "
         "abs(random()) % 10 <> 0 FROM requests WHERE tool_calls > 0"
     )
+    connection.execute("UPDATE requests SET branch = 'rare' WHERE rowid IN (1, 5)")
     for _, sql in indexes:
         connection.execute(sql)
     connection.commit()

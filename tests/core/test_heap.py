@@ -19,12 +19,18 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_what_is_there_is_taken_out_of_the_collectors_walks(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
+    over = asyncio.Event()
+
+    def freeze() -> None:
+        done.append("freeze")
+        if len(done) == 3:
+            over.set()
+
     monkeypatch.setattr(gc, "collect", lambda: done.append("collect"))
-    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(gc, "freeze", freeze)
     Heap().settle()
     async with asyncio.timeout(10):
-        while len(done) < 3:
-            await asyncio.sleep(0.001)
+        await over.wait()
     assert done == ["collect", "freeze", "freeze"]
 
 

@@ -1,5 +1,6 @@
 """The demo as a user runs it: real processes, and none of them left."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,9 @@ from support.proxy import ADDONS
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 30
+SECONDS = 45
+PATIENCE = 90
+"""Seconds until a demo on a machine with much else to do is given up."""
 
 
 class Demo:
@@ -45,10 +48,10 @@ class Demo:
 
     def wait_for(self, words: str) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: words in self.text, SECONDS), self.text
+            assert self._changed.wait_for(lambda: words in self.text, PATIENCE), self.text
 
     def end(self) -> int:
-        code = self.process.wait(SECONDS)
+        code = self.process.wait(PATIENCE)
         self._reader.join(5)
         return code
 
@@ -91,8 +94,10 @@ def test_demo_plays_every_scene_in_time_and_leaves_nothing(tmp_path: Path, codem
         code = running.end()
     assert code == 0, running.text
     assert time.monotonic() - began < SECONDS
-    assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == ["1", "2", "3", "4", "5", "6"]
-    assert "All 6 scenes went as promised" in running.text
+    assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == [*"1234567"]
+    assert re.search(r"Cost +\$0\.0864\n", running.text)
+    assert "$0.0864435 is the price list's" in running.text
+    assert "All 7 scenes went as promised" in running.text
     assert running.started  # at least one proxy was seen, so there was something to leave behind
     assert running.left_behind() == []
     assert not codemie_home.exists()
@@ -124,6 +129,10 @@ def test_demo_interrupted_in_a_scene_leaves_nothing(how: signal.Signals, tmp_pat
         (
             "A limited account",
             sabotage("READ = frozenset({400, 401, 402, 429, 529})", "READ = frozenset()", "account_rotation.py"),
+        ),
+        (
+            "What it cost",
+            sabotage("rates.cache_write or rates.input", "rates.input", "codemie_core/usage/rates.py"),
         ),
     ],
 )

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
+from codemie_core.demo.threaded import UpstreamThread
 from codemie_core.places import Places
 from codemie_core.store.database import open_database
 from codemie_core.store.place import DATABASE_VARIABLE
@@ -21,6 +23,7 @@ from support import turn_rows
 from support.cli import COMMAND, environ, run
 from support.history_cli import keep, now_ms, some_turns
 from support.postgres import Postgres, running_postgres
+from support.proxy import reverse
 from support.turn_rows import new_turn
 
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
@@ -191,3 +194,23 @@ def test_a_look_while_another_process_writes_does_not_wait(codemie_home: Path) -
             assert time.monotonic() - began < 8
     finally:
         database.close()
+
+
+def test_what_a_session_through_the_proxy_cost_is_one_command_away() -> None:
+    body = {"model": "claude-sonnet-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
+    with (
+        UpstreamThread() as upstream,
+        reverse(upstream.url) as proxy,
+        httpx.Client(trust_env=False, timeout=20) as client,
+    ):
+        for _ in range(3):
+            answer = client.post(f"{proxy.url}/v1/messages", json=body, headers={"x-api-key": "planted-key"})
+            assert answer.status_code == 200
+        deadline = time.monotonic() + 20
+        while (told := json.loads(run("stats", "--last-session", "--json").out)).get("requests") != 3:
+            assert time.monotonic() < deadline, told
+    assert told["output_tokens"] == 3 * answer.json()["usage"]["output_tokens"]
+    assert told["cost_usd"] > 0
+    outcome = run("stats", "--last-session")
+    assert "Cost         $" in outcome.out
+    assert "planted" not in outcome.out + outcome.err

@@ -31,6 +31,7 @@ NOTHING_FOUND = "No turn matches."
 LAST = "last"
 """The session that was used last."""
 _SHOWN = 5
+_TURNS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,11 @@ def _the_one(connection: Connection, column: str, start: str, what: str, command
     from codemie_core.store.requests import that_begin
 
     found = that_begin(connection, tables.requests.c[column], start, _SHOWN + 1) if start else []
+    head, dot, turn = start.rpartition(".")
+    if not found and dot and head:
+        # As lists show the turns of a WebSocket: the start of its id, and which turn.
+        all_turns = that_begin(connection, tables.requests.c[column], head, _TURNS)
+        found = [each for each in all_turns if each.endswith(f".{turn}")]
     if not found:
         raise SettingsError(f"there is no {what} {start!r}; {command} shows them")
     if len(found) > 1:

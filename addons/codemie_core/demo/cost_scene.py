@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from codemie_core.demo.accounts_scene import KEYS
 from codemie_core.demo.frames import sse
+from codemie_core.demo.received import Received
 from codemie_core.demo.script import Step
 from codemie_core.demo.stage import Stage, poll, require
 
@@ -45,16 +46,21 @@ EDIT = {
     "new_string": "rate = rate_of(country)\ntax = round(amount * rate, 2)\nassert tax >= 0\n",
 }
 QUESTION = {"role": "user", "content": "Round the tax."}
-CALL = {"type": "tool_use", "id": "toolu_demo1", "name": "Edit", "input": EDIT}
+CALL: Mapping[str, Any] = {"type": "tool_use", "id": "toolu_demo1", "name": "Edit", "input": EDIT}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_demo1", "content": "The file has been updated."}
-TEXT = {"type": "text", "text": "Done: it is rounded to cents."}
+TEXT: Mapping[str, Any] = {"type": "text", "text": "Done: it is rounded to cents."}
 
 
 async def what_it_cost(stage: Stage) -> None:
     """The history has what the upstream said, and the price list's product of it."""
-    stage.upstream.script_for(KEYS["first"])  # its limit belongs to the scene before
-    call, words = (list(_events(number, *said)) for number, said in enumerate(zip((CALL, TEXT), TURNS, strict=True)))
-    stage.upstream.script(Step(events=call), Step(events=words))
+    call, words = list(_events(1, CALL, TURNS[0])), list(_events(2, TEXT, TURNS[1]))
+    steps = iter((Step(events=call), Step(events=words)))
+
+    def answer(_: Received) -> Step:
+        return next(steps, Step())
+
+    stage.upstream.script(then=answer)
+    stage.upstream.script_for(KEYS["first"], then=answer)  # its limit belongs to the scene before
     await _ask(stage, call, QUESTION)
     await _ask(stage, words, QUESTION, {"role": "assistant", "content": [CALL]}, {"role": "user", "content": [RESULT]})
     for number, tokens in enumerate(TURNS, 1):
@@ -68,7 +74,8 @@ async def what_it_cost(stage: Stage) -> None:
     stage.say(f"[dim]$[/] codemie-proxy {' '.join(LAST)}")
     for line in (await stage.proxy.command(*LAST)).splitlines():
         stage.say(f"[cyan]{escape(line.rstrip())}[/]")
-    stage.say(f"Each number is the upstream's own, and {_dollars(expected_cost())} is the price list's product of them.")
+    exact = f"${expected_cost() / 10**9:.9f}".rstrip("0")
+    stage.say(f"Every number is the upstream's own, and {exact} is the price list's product of them.")
 
 
 def expected_cost() -> int:
@@ -102,14 +109,10 @@ def _compare(session: Mapping[str, Any]) -> None:
         require(kept == said, f"the history has the upstream's {name} tokens ({said}, not {kept})")
     cost = session.get("cost_nano_usd")
     require(cost == expected_cost(), f"the cost is the price list's ({expected_cost()} billionths, not {cost})")
-    tools = [(tool["name"], tool["calls"], tool["succeeded"]) for tool in session.get("tools", ())]
+    tools = [(tool["name"], tool["calls"], tool["ok"]) for tool in session.get("tools", ())]
     require(tools == [("Edit", 1, 1)], "the history knows the tool's call and that it went well")
     files = [(file["path"], file["lines_added"], file["lines_removed"]) for file in session.get("files", ())]
     require(files == [(EDIT["file_path"], 3, 2)], "the history knows the lines that the tool changed")
-
-
-def _dollars(nano_usd: int) -> str:
-    return f"${nano_usd / 10**9:.9f}".rstrip("0")
 
 
 def _events(number: int, content: Mapping[str, Any], tokens: Tokens) -> Iterator[bytes]:

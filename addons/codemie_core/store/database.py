@@ -29,7 +29,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.store import migrate, tables
-from codemie_core.store.place import DATABASE_VARIABLE, DatabaseTrouble, database_file, database_url, describe
+from codemie_core.store.place import (
+    DATABASE_VARIABLE,
+    DatabaseTrouble,
+    LibraryMissing,
+    database_file,
+    database_url,
+    describe,
+)
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes."""
@@ -128,7 +135,7 @@ def open_database(places: Places, environ: Mapping[str, str], *, clock: Callable
             raise DatabaseTrouble(_words(where, problem)) from None
         if isinstance(problem, ModuleNotFoundError):
             extra = "postgres" if problem.name == "psycopg" else "store"
-            raise SettingsError(f"{where} needs {problem.name}: pip install 'codemie-proxy[{extra}]'") from None
+            raise LibraryMissing(f"{where} needs {problem.name}: pip install 'codemie-proxy[{extra}]'") from None
         raise
 
 

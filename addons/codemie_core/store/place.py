@@ -19,6 +19,10 @@ class DatabaseTrouble(SettingsError):
     """The database cannot be used now: locked, full, gone, not reachable. What was asked of it has not happened."""
 
 
+class LibraryMissing(SettingsError):
+    """The database's library is not installed: nothing will change while this process runs."""
+
+
 def database_file(places: Places) -> Path:
     """The embedded database."""
     return places.proxy / "proxy.db"

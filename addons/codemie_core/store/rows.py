@@ -16,7 +16,8 @@ LONGEST_NAME = 200
 """Of what an index is on: PostgreSQL takes no row of an index beyond 2,700 bytes."""
 MOST_TOOLS = 32
 """Kinds of server tools of one turn."""
-_LARGEST = 2**63 - 1
+_LARGEST = 10**15
+"""More is nonsense, and a few thousand of them can still be added up."""
 _LARGEST_SMALL = 2**31 - 1
 
 type Row = tuple[Any, ...]
@@ -137,7 +138,7 @@ def _request(record: Record, request_id: str) -> Row:
         client_key,
         project,
         _text(labels.repository),
-        _text(labels.branch),
+        name_of(labels.branch),
         _small(record.status),
         record.terminal,
         _text(record.error),

@@ -12,9 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.store.place import database_url
+from codemie_core.store.place import LibraryMissing, database_url
 
 if TYPE_CHECKING:
     from codemie_core.store.database import Database
@@ -80,7 +79,7 @@ def _opened(places: Places, environ: Mapping[str, str]) -> Database:
         from codemie_core.store.database import open_database
     except ModuleNotFoundError as missing:
         fix = "pip install 'codemie-proxy[store]'"
-        raise SettingsError(f"the database needs the library {missing.name}: {fix}") from None
+        raise LibraryMissing(f"the database needs the library {missing.name}: {fix}") from None
     database = open_database(places, environ)
     if database.read_only_because:
         logger.warning("%s", database.read_only_because)

@@ -256,6 +256,7 @@ Index("ix_requests_agent_started_ms", requests.c.agent, requests.c.started_ms)
 Index("ix_requests_session_id_started_ms", requests.c.session_id, requests.c.started_ms)
 Index("ix_requests_conversation_id_started_ms", requests.c.conversation_id, requests.c.started_ms)
 Index("ix_requests_project_started_ms", requests.c.project, requests.c.started_ms)
+Index("ix_requests_branch_started_ms", requests.c.branch, requests.c.started_ms)
 Index("ix_requests_client_key_started_ms", requests.c.client_key, requests.c.started_ms)
 
 attempts = Table(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.store.keeping import Keeping
+from codemie_core.store.place import LibraryMissing
 from codemie_core.store.shared import SharedStore, take_store
 from codemie_core.usage.packing import Packing
 from codemie_core.usage.record import Record, ToolUse
@@ -62,7 +63,7 @@ class History:
         self._lock = threading.Lock()
         self._records: deque[Record] = deque()
         self._packing = Packing(places, environ, self._wake)
-        self._posted = self._full = False
+        self._posted = self._full = self._idle = False
         self._store: SharedStore | None = None
         self._sweeper: Sweeper | None = None
         self._trouble = ""
@@ -82,7 +83,7 @@ class History:
 
     def put(self, record: Record, payload: Payload | None = None) -> None:
         """Keep this turn. Never waits, never raises; may be called from any thread."""
-        if self._store is not None and not self._store.database.writable:
+        if self._idle:
             return
         if sum(len(use.call.arguments) for use in record.tools) > LONG:
             record = _without_arguments(record)
@@ -125,6 +126,11 @@ class History:
             try:
                 store = take_store(self._places, self._environ)
                 worker = store.worker
+            except LibraryMissing as missing:
+                logger.warning("No history is kept: %s", missing)
+                self._trouble = str(missing)
+                self._rest()
+                return
             except Exception as problem:
                 self._troubled(f"{problem}" if isinstance(problem, SettingsError) else type(problem).__name__)
                 self._ending.wait(RETRY)
@@ -136,12 +142,18 @@ class History:
 
                 self._sweeper = Sweeper(self._keeping, self._clock)
                 worker.chore(self._sweeper, FIRST_SWEEP)
+            if not store.database.writable:
+                self._rest()
             with self._lock:
                 self._store, self._trouble = store, ""
-                if not store.database.writable:
-                    self._records.clear()
                 self._post()
             return
+
+    def _rest(self) -> None:
+        """Nothing will be stored as long as this process runs."""
+        with self._lock:
+            self._idle = True
+            self._records.clear()
 
     def _troubled(self, why: str) -> None:
         if not self._trouble:

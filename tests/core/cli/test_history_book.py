@@ -90,3 +90,16 @@ def test_sessions_and_requests_are_found_by_how_they_begin(history: None) -> Non
                 with pytest.raises(SettingsError, match=r"there is no request .*; codemie-proxy requests shows them"):
                     request_id(connection, nobody)
     assert asked(sessions=("last", "5e551071")).sessions == (OTHER, SESSION)
+
+
+def test_a_turn_of_a_websocket_is_found_as_the_list_shows_it() -> None:
+    socket = "0badcafe-0000-4000-8000-000000000001"
+    keep([new_turn(id=f"{socket}.{n}") for n in (1, 2, 12)])
+    shown = [line.split()[0] for line in said("requests").splitlines()[1:]]
+    assert sorted(shown) == ["0badcafe.1", "0badcafe.12", "0badcafe.2"]
+    with HistoryBook().database() as database:
+        assert database is not None
+        with database.reading() as connection:
+            assert [request_id(connection, each) for each in shown] == [f"{socket}{each[8:]}" for each in shown]
+            with pytest.raises(SettingsError, match=r"there is no request '0badcafe\.3'"):
+                request_id(connection, "0badcafe.3")

@@ -31,7 +31,7 @@ async def raises(stage: Stage) -> None:
     raise ConnectionError("what a client library says")
 
 
-def test_there_are_the_six_scenes() -> None:
+def test_there_are_the_seven_scenes() -> None:
     assert [scene.title for scene in SCENES] == [
         "A streamed answer",
         "An overloaded upstream",
@@ -39,6 +39,7 @@ def test_there_are_the_six_scenes() -> None:
         "A stream cut in the middle",
         "A failing addon",
         "A limited account",
+        "What it cost",
     ]
 
 

@@ -103,7 +103,7 @@ def test_nonsense_of_strangers_becomes_something_a_column_takes() -> None:
     row = request_of(
         model_served="\0mod\ud800el" + "x" * 5_000,
         error="e" * 10_000,
-        usage=Usage(input=2**70, output=-(2**70), server_tools={"t\0" * 3: 1, "huge": 2**80}),
+        usage=Usage(input=2**62, output=-(2**62), server_tools={"t\0" * 3: 1, "huge": 2**80}),
         status=2**40,
         total_ms=float("nan"),
         head_ms=float("inf"),

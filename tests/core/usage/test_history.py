@@ -331,6 +331,32 @@ async def test_a_database_of_a_newer_version_keeps_nothing_and_nothing_waits(
     assert len(warnings(caplog)) == 1
 
 
+@pytest.mark.parametrize("library", ["sqlalchemy", "alembic"])
+def test_without_its_library_it_says_so_once_and_nothing_waits(library: str) -> None:
+    program = """
+        for name in [name for name in sys.modules if name.startswith(("sqlalchemy", "alembic", "codemie_core"))]:
+            del sys.modules[name]
+        import asyncio, logging
+        from codemie_core.places import Places
+        from codemie_core.usage.history import History
+        from support.records import new_record
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        sys.modules[sys.argv[1]] = None
+        history = History(Places.from_env(os.environ), os.environ)
+        history.put(new_record())
+        history.begin()
+        history._opener.join(10)
+        history.put(new_record())
+        assert history.shown()["waiting"] == 0
+        assert "pip install" in history.trouble
+        assert asyncio.run(history.end())
+    """
+    [said] = outcomes([elsewhere(program, SQLITE, library)])
+    assert said.startswith("No history is kept: ")
+    assert said.endswith(f" {library}: pip install 'codemie-proxy[store]'")
+    assert len(said.splitlines()) == 1
+
+
 async def test_another_part_of_the_proxy_shares_its_thread_and_may_leave_first(
     places: Places, environ: dict[str, str], database: Database
 ) -> None:

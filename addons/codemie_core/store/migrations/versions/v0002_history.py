@@ -142,6 +142,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_requests_account_started_ms", "requests", ["account", "started_ms"])
     op.create_index("ix_requests_agent_started_ms", "requests", ["agent", "started_ms"])
+    op.create_index("ix_requests_branch_started_ms", "requests", ["branch", "started_ms"])
     op.create_index("ix_requests_client_key_started_ms", "requests", ["client_key", "started_ms"])
     op.create_index("ix_requests_conversation_id_started_ms", "requests", ["conversation_id", "started_ms"])
     op.create_index("ix_requests_model_started_ms", "requests", ["model", "started_ms"])
