@@ -16,7 +16,7 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   web ARGS         mitmweb with the bundle loaded, to look at flows and streams in a browser
   auth login       sign in to CodeMie in the browser; also: auth status, auth refresh, auth logout
   accounts add     put one of your keys into the pool; also: accounts list, accounts pause, ...
-  stats            what was used and what it cost; also: requests, sessions, export, metrics
+  stats, requests, sessions, export, metrics                                what was used, and what it cost
   config, keys, status, vault, version                                      as codemie-proxy has them
 
   test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets what some tests need, with apt

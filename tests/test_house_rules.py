@@ -24,7 +24,7 @@ FACING_MITMPROXY = {
 # Where somebody looks at a terminal.
 MAY_PRINT = {"cli", "demo"}
 # Source file -> the test that stands in for its mirrored one. The parts of the scripted upstream make sense only
-# together: they are tested through it, by topic.
+# together: they are tested through it, by topic. Values are tested with what makes them.
 TESTED_ELSEWHERE: dict[str, str] = {
     "codemie_core/callback.py": "core/sso/test_callback.py",
     "codemie_core/demo/absent.py": "core/demo/test_upstream_faults.py",
@@ -50,6 +50,13 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "codemie_core/demo/wire_http1.py": "core/demo/test_upstream_faults.py",
     "codemie_core/demo/wire_http2.py": "core/demo/test_upstream_http2.py",
     "codemie_core/demo/wire_websocket.py": "core/demo/test_upstream_websocket.py",
+    "codemie_core/recorded.py": "addons/test_usage_metering.py",
+    "codemie_core/usage/answer.py": "core/usage/test_readers.py",
+    "codemie_core/usage/asked.py": "core/usage/test_asking.py",
+    "codemie_core/usage/cost.py": "core/test_pricing.py",
+    "codemie_core/usage/operation.py": "core/usage/test_files.py",
+    "codemie_core/usage/reader.py": "core/usage/test_readers.py",
+    "codemie_core/usage/turn.py": "core/usage/test_recording.py",
 }
 NOT_OURS = (".git", ".venv", ".hypothesis", ".coverage", ".idea", ".vscode", "htmlcov", "dist", "build")
 

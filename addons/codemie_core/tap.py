@@ -14,6 +14,14 @@ type Observer = Callable[[bytes], None]
 
 MAX_OBSERVED = 256 * 1024 * 1024
 """Decoded bytes per compressed response after which observers see no more: a bound against bombs."""
+MOST_AHEAD = 1024 * 1024
+MOST_GROWTH = 50
+"""No more than so many bytes, and so many for each compressed one: answers of models grow to ten or twenty times.
+
+What half a megabyte can decode to would keep the observers, and with them the loop, busy for half a minute.
+"""
+_SLICE = 4096
+"""Compressed bytes that are decoded before it is looked how much came out."""
 
 
 class Tap:
@@ -30,13 +38,14 @@ class Tap:
         plain = content_encoding in ("", "identity")
         decoder = None if plain else stream_decoder(content_encoding, max_observed)
         self._observers = list(observers) if plain or decoder else []
-        self._decode = decoder.feed if decoder else _as_it_is
+        self._decoder = decoder
+        self._came = self._grown = 0
         self._failed = failed
 
     def __call__(self, data: bytes) -> bytes:
         """One chunk as it came from the upstream; b"" at the end, which observers do not see."""
         if data and self._observers:
-            decoded = self._decode(data)
+            decoded = self._decoded(data) if self._decoder else data
             if decoded:
                 for observer in tuple(self._observers):
                     try:
@@ -46,6 +55,17 @@ class Tap:
                         self._failed(observer, error)
         return data
 
-
-def _as_it_is(data: bytes) -> bytes:
-    return data
+    def _decoded(self, data: bytes) -> bytes:
+        """What this chunk brings; b"", and no observer is left, once the body has grown beyond bounds."""
+        assert self._decoder is not None
+        pieces = []
+        for start in range(0, len(data), _SLICE):
+            piece = data[start : start + _SLICE]
+            decoded = self._decoder.feed(piece)
+            self._came += len(piece)
+            self._grown += len(decoded)
+            if self._grown > MOST_AHEAD + MOST_GROWTH * self._came:
+                self._observers.clear()
+                return b""
+            pieces.append(decoded)
+        return b"".join(pieces)

@@ -58,7 +58,7 @@ async def test_a_turn_that_ends_while_it_still_starts_counts(api: MetricsApi, mo
     make = addon._make
 
     def slowly() -> Service:
-        assert go.wait(10)
+        assert go.wait(30)
         return make()
 
     monkeypatch.setattr(addon, "_make", slowly)

@@ -29,7 +29,7 @@ async def test_what_is_there_is_taken_out_of_the_collectors_walks(monkeypatch: p
     monkeypatch.setattr(gc, "collect", lambda: done.append("collect"))
     monkeypatch.setattr(gc, "freeze", freeze)
     Heap().settle()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await over.wait()
     assert done == ["collect", "freeze", "freeze"]
 

@@ -163,12 +163,12 @@ def test_importing_the_module_loads_no_price_list() -> None:
 def test_a_turn_is_priced_in_far_less_than_fifty_microseconds(room: Room) -> None:
     usage = Usage(input=1000, cache_read=20_000, cache_write=3_000, cache_write_1h=1_000, output=500)
     room.price("anthropic", "claude-opus-4-5", usage)
-    best = min(_seconds(room.book, usage) for _ in range(5))
+    best = min(_seconds(room.book, usage) for _ in range(20))
     assert best < 50e-6
 
 
 def _seconds(book: PriceBook, usage: Usage) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(200):
         book.price("anthropic", "claude-opus-4-5", usage, AT)
-    return (time.perf_counter() - began) / 200
+    return (time.thread_time() - began) / 200

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from codemie_core.tap import Observer, Tap
+from codemie_core.tap import MOST_AHEAD, MOST_GROWTH, Observer, Tap
 
 CHUNKS = [b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n"]
 
@@ -72,3 +72,22 @@ def test_a_compression_bomb_ends_the_observation_and_not_the_stream() -> None:
     tap = Tap("gzip", [watching], ignored, max_observed=100_000)
     assert tap(bomb) == bomb
     assert sum(map(len, watching.seen)) <= 100_000
+
+
+def test_observers_are_spared_a_body_that_grows_beyond_measure() -> None:
+    """A small chunk of it would hold up every stream while the observers read what it decodes to."""
+    watching, bomb = Watching(), gzip.compress(b'data: {"type":"ping"}\n\n' * 1_000_000)
+    tap = Tap("gzip", [watching], ignored)
+    assert tap(bomb) == bomb
+    assert tap(b"more") == b"more"
+    assert sum(map(len, watching.seen)) <= MOST_AHEAD + MOST_GROWTH * len(bomb)
+
+
+def test_a_long_repetitive_stream_is_no_bomb() -> None:
+    event = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"text":"%d"}}\n\n'
+    events = [event % number for number in range(50_000)]
+    watching, packed = Watching(), gzip.compress(b"".join(events), 9)
+    tap = Tap("gzip", [watching], ignored)
+    for start in range(0, len(packed), 65_536):
+        tap(packed[start : start + 65_536])
+    assert b"".join(watching.seen) == b"".join(events)

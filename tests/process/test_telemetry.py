@@ -117,7 +117,9 @@ async def test_a_collector_in_trouble_for_the_whole_run_changes_no_stream_and_de
             code = await asyncio.to_thread(proxy.stop)
             took = time.monotonic() - began
             log = logged(proxy, codemie_home)
-    assert (code, took < 6.0) == (0, True)
+    assert code == 0
+    # The exporter gives up after ten seconds.
+    assert took < 10, took
     assert SECRET not in log
     assert log.count("Traceback") == 0
     if trouble == "refusing":

@@ -156,11 +156,11 @@ class CodemieBackend:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
-    def wait_requests(self, n: int, timeout: float = 5.0) -> None:
+    def wait_requests(self, n: int, timeout: float = 20.0) -> None:
         """Wait until `n` requests have come as a whole, those for the login page among them."""
         asyncio.run_coroutine_threadsafe(self.upstream.wait_requests(n, timeout), self._loop).result()
 
-    def wait_until(self, predicate: Callable[[], bool], timeout: float = 5.0) -> None:
+    def wait_until(self, predicate: Callable[[], bool], timeout: float = 20.0) -> None:
         """Wait until `predicate()` holds, looked at whenever something happens here. TimeoutError."""
         asyncio.run_coroutine_threadsafe(self.upstream.wait_until(predicate, timeout), self._loop).result()
 

@@ -31,7 +31,7 @@ class Hooks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=30)
 
     def append(self, path: Path, data: bytes) -> None:
         assert self._process.stdin is not None

@@ -150,7 +150,7 @@ class MetricsApi:
         """No session of before is taken any more."""
         self._valid.clear()
 
-    def wait_for(self, n: int, timeout: float = 10.0) -> None:
+    def wait_for(self, n: int, timeout: float = 30.0) -> None:
         """Until so many have come. TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.came) >= n, timeout):

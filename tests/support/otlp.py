@@ -51,7 +51,7 @@ class Collector:
         """The base of its addresses."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def wait_for(self, predicate: Callable[[], bool], within: float = 10.0) -> None:
+    def wait_for(self, predicate: Callable[[], bool], within: float = 30.0) -> None:
         """Fails when it does not hold in time."""
         deadline = time.monotonic() + within
         with self._changed:

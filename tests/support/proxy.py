@@ -88,7 +88,7 @@ class Mitmproxy:
 
     def health(self) -> dict[str, Any]:
         """What /health says."""
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=20) as client:
             body: dict[str, Any] = client.get(f"{self.url}/health").json()
         return body
 
@@ -99,7 +99,7 @@ class Mitmproxy:
         resident: int = psutil.Process(self.process.pid).memory_info().rss
         return resident
 
-    def wait_for_log(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:
+    def wait_for_log(self, pattern: str, timeout: float = 20.0) -> re.Match[str]:
         """The first match in what it printed; fails with the whole log when the process ends or time is up."""
         deadline = time.monotonic() + timeout
         with self._changed:

@@ -163,7 +163,11 @@ class MetricsHome:
 def record_states(found: Found) -> Counter[str]:
     """How many of its records are in which state. Of one that was written twice the copy that was sent counts."""
     states: dict[str, str] = {}
-    for entry in found.journal.read().entries:
+    try:
+        entries = found.journal.read().entries
+    except OSError:
+        return Counter({"unreadable": 1})
+    for entry in entries:
         if states.get(entry.delta.record_id) != SYNCED:
             states[entry.delta.record_id] = entry.delta.sync_status
     return Counter(states.values())

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codemie_core.metrics.delta import SYNCED, Delta, parse_delta
+from codemie_core.metrics.plain_file import open_plain, read_plain
 
 _MARK = re.compile(rb'"syncStatus"\s*:\s*"(pending|failed|syncing)"')
 # Somebody would have to tear a line, or replace the file, in each of so many moments.
@@ -70,9 +71,9 @@ class Journal:
         raise OSError(errno.EIO, "somebody else keeps breaking its last line", str(self.path))
 
     def read(self) -> Reading:
-        """All readable records; a file that is not there has none."""
+        """All readable records; a file that is not there has none. OSError when it cannot be read."""
         try:
-            data = self.path.read_bytes()
+            data = read_plain(self.path)
         except FileNotFoundError:
             return Reading()
         return _parse(data)
@@ -86,7 +87,7 @@ class Journal:
         marked: frozenset[str] = frozenset()
         for _ in range(_TRIES):
             try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+                descriptor = open_plain(self.path, os.O_RDWR)
             except FileNotFoundError:
                 return marked
             try:
@@ -99,7 +100,7 @@ class Journal:
 
     def _append_once(self, line: bytes) -> bool:
         """Write it; False when somebody's torn line got in between and swallowed it, or the file was replaced."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_plain(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(descriptor).st_size
             # Whoever died in the middle of a line must not take ours along.

@@ -85,25 +85,32 @@ class Recorder:
             return self._write_some_alone()
 
     def _write_some_alone(self) -> bool:
-        try:
-            while self._waiting:
-                self._write(self._waiting[0])
-                self._waiting.popleft()
-        except (OSError, SettingsError) as problem:
-            words = redact_text(str(problem))
-            if not self.trouble:
-                logger.warning("Session metrics cannot be written, trying again: %s", words)
-            self.trouble = words
-            return False
-        except Exception as error:
+        stuck: dict[str, str] = {}
+        left: list[Record] = []
+        while self._waiting:
+            record = self._waiting[0]
+            try:
+                if record.session_id not in stuck:
+                    self._write(record)
+            except (OSError, SettingsError) as problem:
+                # Of this session alone, perhaps: the others need not wait for it.
+                stuck[record.session_id] = redact_text(str(problem))
+            except Exception as error:
+                self.lost += 1
+                logger.error("A turn is missing in the session metrics: %s", type(error).__name__)
+            if record.session_id in stuck:
+                left.append(record)
             self._waiting.popleft()
-            self.lost += 1
-            logger.error("A turn is missing in the session metrics: %s", type(error).__name__)
-            return True
-        if self.trouble:
+        self._waiting.extendleft(reversed(left))
+        self._tell(next(iter(stuck.values()), ""))
+        return not stuck
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and not self.trouble:
+            logger.warning("Session metrics cannot be written, trying again: %s", trouble)
+        elif self.trouble and not trouble:
             logger.warning("Session metrics can be written again")
-            self.trouble = ""
-        return True
+        self.trouble = trouble
 
     def _write(self, record: Record) -> None:
         """Written twice it still counts once: what its records are called depends on it alone."""
@@ -136,7 +143,11 @@ def recover(files: SessionFiles, alive: Iterable[str]) -> int:
         session = found.session
         if session is None or not session.ours or session.status != ACTIVE or session.run_id in running:
             continue
-        times = [at for entry in found.journal.read().entries if (at := entry.delta.timestamp_ms) is not None]
+        try:
+            entries = found.journal.read().entries
+        except OSError:
+            continue  # Whoever writes to it says so.
+        times = [at for entry in entries if (at := entry.delta.timestamp_ms) is not None]
         at_ms = max(times, default=int(session.start_time))
         recovered += files.close(found, status="recovered", reason="proxy_died", at_ms=at_ms)
     return recovered

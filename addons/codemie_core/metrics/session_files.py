@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from codemie_core.agents import SESSION_NAMESPACE
 from codemie_core.metrics.journal import Journal
+from codemie_core.metrics.plain_file import read_plain
 from codemie_core.metrics.session import ACTIVE, Session, as_text, no_sync, parse_session
 from codemie_core.places import Places
 
@@ -143,7 +144,7 @@ class SessionFiles:
             if current is None:
                 return False
             try:
-                before, content = _status(current.path), current.path.read_bytes()
+                before, content = _status(current.path), read_plain(current.path)
             except FileNotFoundError:
                 continue
             session = parse_session(content)
@@ -172,7 +173,7 @@ def _split(name: str) -> tuple[str, str]:
 
 def _read(path: Path) -> Session | None:
     try:
-        return parse_session(path.read_bytes())
+        return parse_session(read_plain(path))
     except OSError:
         return None
 

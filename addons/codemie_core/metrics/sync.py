@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import httpx
 
@@ -38,6 +39,8 @@ class Syncer:
         self._tools = Tools(files, sign_in, connect, clock, sleep)
         self._idle: dict[str, tuple[int, int]] = {}
         self._running = False
+        self._trouble = ""
+        """Why a session's file was passed over in the last look."""
 
     async def run(self, plan: SyncPlan) -> Report:
         """One round. Never two at a time, in whatever process."""
@@ -72,6 +75,7 @@ class Syncer:
     def waiting(self, foreign: bool) -> Waiting:
         """Look through the folder. Blocks."""
         found: Waiting = []
+        self._trouble = ""
         seen: dict[str, tuple[int, int]] = {}
         for session in self._files.all():
             if session.session is None or not session.session.may_sync or not (session.ours or foreign):
@@ -79,7 +83,11 @@ class Syncer:
             name, stamp = str(session.journal.path), _stamp(session)
             if stamp is None:
                 continue
-            entries = () if self._idle.get(name) == stamp else session.journal.read().pending
+            try:
+                entries = () if self._idle.get(name) == stamp else session.journal.read().pending
+            except OSError as problem:
+                self._trouble = f"{name} cannot be read: {problem.strerror or problem}"
+                continue
             if entries:
                 found.append((session, entries))
             else:
@@ -90,11 +98,13 @@ class Syncer:
 
     async def _alone(self, plan: SyncPlan) -> Report:
         waiting = await asyncio.to_thread(self.waiting, plan.foreign)
+        trouble = self._trouble
         if not waiting and not self._has_ledger():
-            return Report()
+            return Report(problem=trouble)
         ledger = await self._open_ledger()
         async with AsyncExitStack() as open_now:
-            return await Round(self._tools, ledger, plan, open_now).run(waiting)
+            report = await Round(self._tools, ledger, plan, open_now).run(waiting)
+        return replace(report, problem=report.problem or trouble)
 
     def _end(self) -> None:
         self._lease.release()

@@ -141,7 +141,7 @@ def one_life(path: Path, life: int, lines: int, last: int) -> list[str]:
     if last < 0:
         victim.send_signal(signal.SIGKILL)
     said += victim.stdout.readlines()
-    victim.wait(10)
+    victim.wait(30)
     victim.stdout.close()
     return [line.strip() for line in said if line.startswith(f"{life}-") and line.endswith("\n")]
 

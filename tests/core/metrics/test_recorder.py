@@ -108,7 +108,7 @@ async def test_a_disk_that_takes_nothing_costs_one_warning_and_no_turn(
         recorder.put(turn(number))
     task = recorder._task
     assert task is not None
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 30)
     assert written(files) == [0, 1, 2]
     assert time.slept == [RETRY] * 4
     assert [record.message.partition(",")[0] for record in caplog.records] == [
@@ -171,3 +171,23 @@ async def test_sessions_of_a_proxy_that_died_are_recovered_those_of_others_left(
     assert (states[SESSION].status, states[OTHER].status) == ("recovered", "active")
     assert states[SESSION].end_time == 1_800_000_002_500, "when its last turn ended"
     assert recover(files, ["alive"]) == 0
+
+
+async def test_a_session_whose_file_takes_nothing_holds_up_no_other(files: SessionFiles) -> None:
+    time = SimulatedTime()
+
+    async def repaired(seconds: float) -> None:
+        assert written(files) == [10, 11, 12]
+        await time.sleep(seconds)
+        (files.folder / f"{OTHER}_metrics.jsonl").rmdir()
+
+    recorder = Recorder(files, "ai-run-sso", repaired)
+    files.folder.mkdir(parents=True, mode=0o700)
+    (files.folder / f"{OTHER}_metrics.jsonl").mkdir()
+    for number in range(3):
+        recorder.put(replace(turn(number), session_id=OTHER))
+        recorder.put(turn(10 + number))
+    assert recorder._task is not None
+    await asyncio.wait_for(recorder._task, 10)
+    assert written(files, OTHER) == [0, 1, 2]
+    assert (time.slept, recorder.lost, recorder.trouble) == ([RETRY], 0, "")

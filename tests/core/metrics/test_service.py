@@ -66,7 +66,7 @@ async def test_an_hours_outage_costs_nothing_but_time(
     service.begin()
     async with asyncio.timeout(30):
         await watch.over.wait()
-    await service.end(2)
+    await service.end(20)
     assert set(room.marks()) == {"first", *(f"turn-{number}" for number in range(told))}
     assert set(room.marks().values()) == {"synced"}
     bodies = {came.key: came.body for came in api.came}
@@ -81,7 +81,7 @@ async def test_an_hours_outage_costs_nothing_but_time(
 async def test_the_end_sends_what_is_left(room: MetricsRoom, api: MetricsApi) -> None:
     service = room.service()
     service.recorder.put(new_record(host=HOST))
-    await service.end(4)
+    await service.end(20)
     [came] = api.came
     assert came.attributes["total_user_prompts"] == 1
     found = room.files.find(SESSION)
@@ -98,8 +98,9 @@ async def test_a_slow_server_does_not_hold_up_the_end_and_nothing_is_lost(
     service = room.service()
     service.recorder.put(new_record())
     began = time.monotonic()
-    await service.end(0.5)
-    assert time.monotonic() - began < 2
+    await service.end(1.5)
+    # It hangs for a minute.
+    assert time.monotonic() - began < 20
     assert "the next start sends them" in caplog.text
     assert set(room.marks().values()) == {"pending"}
     assert (await room.round()).problem == ""
@@ -112,7 +113,7 @@ async def test_a_round_under_way_at_the_end_is_waited_for_and_not_repeated(room:
     service = room.service()
     task = asyncio.get_running_loop().create_task(service.round())
     await asyncio.to_thread(api.wait_for, 1)
-    await service.end(4)
+    await service.end(20)
     assert (await task).sent == 1
     assert len(api.came) == 1
 
@@ -124,7 +125,7 @@ async def test_what_a_dead_process_left_is_sent_at_the_next_start(room: MetricsR
     watch = Stopwatch(room, 1)
     service = service_of(room, watch.sleep)
     service.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await watch.over.wait()
     await service.close()
     assert len(api.came) == 1
@@ -145,9 +146,9 @@ async def test_switched_off_it_writes_and_sends_nothing(
     service.recorder.put(new_record())
     await service.recorder.drain()
     service.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await watch.over.wait()
-    await service.end(2)
+    await service.end(20)
     assert api.came == []
     assert set(room.marks().values()) == {"pending"}
     assert ("would be sent" in caplog.text) == ("dry_run" in change)
@@ -180,7 +181,7 @@ async def test_a_mistake_of_our_own_does_not_end_the_rounds(
 
     monkeypatch.setattr(service, "round", broken)
     service.begin()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await watch.over.wait()
     await service.close()
     assert caplog.text.count("RuntimeError") == 1

@@ -1,6 +1,7 @@
 """Rounds beside each other, sessions of others, and what would be sent."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,12 @@ async def test_a_file_with_nothing_to_send_is_not_read_again_until_it_changes(
     assert read == []
     room.add(found, "b")
     assert (await service.round()).sent == 1
+
+
+async def test_a_file_that_cannot_be_read_is_named_and_holds_up_no_other(room: MetricsRoom, api: MetricsApi) -> None:
+    other = room.session(OTHER)
+    os.mkfifo(other.journal.path)
+    room.add(room.session(), "a")
+    report = await asyncio.wait_for(room.round(), 10)
+    assert (report.sent, api.came[0].attributes["count"]) == (1, 1)
+    assert other.journal.path.name in report.problem

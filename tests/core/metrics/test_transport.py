@@ -40,13 +40,13 @@ def session(server: Server, codemie_home: Path) -> Session:
 
 @pytest.fixture
 async def client(codemie_home: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_for("http://127.0.0.1", Places(codemie_home), {}, timeout=5) as made:
+    async with client_for("http://127.0.0.1", Places(codemie_home), {}, timeout=20) as made:
         yield made
 
 
 @pytest.fixture
 def api(server: Server, client: httpx.AsyncClient, time: SimulatedTime) -> MetricsApi:
-    return MetricsApi(f"{server.url}/v1/metrics", client, sleep=time.sleep, timeout=5)
+    return MetricsApi(f"{server.url}/v1/metrics", client, sleep=time.sleep, timeout=20)
 
 
 async def test_it_posts_the_very_bytes_signed_and_named(api: MetricsApi, server: Server, session: Session) -> None:

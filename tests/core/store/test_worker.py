@@ -55,18 +55,20 @@ async def test_a_call_is_done_although_its_caller_has_left(worker: StoreWorker, 
     assert await worker.call(load_settings) == {"a": 1}
 
 
-def test_posted_work_is_done_soon_in_one_transaction(worker: StoreWorker, database: Database) -> None:
-    commits: list[float] = []
-    sa.event.listen(database._engine, "commit", lambda _: commits.append(time.monotonic()))
-    begun = time.monotonic()
+def test_posted_work_is_done_soon_in_one_transaction(
+    worker: StoreWorker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Long enough for a busy machine to post ten.
+    monkeypatch.setattr(store_worker, "BATCH", 0.5)
+    commits: list[object] = []
+    sa.event.listen(database._engine, "commit", commits.append)
     for number in range(10):
         worker.post(put(f"n{number}"))
         time.sleep(0.003)
     eventually(lambda: not worker.waiting)
     assert len(names(database)) == 10
-    # A busy machine may stretch the posting over two collections.
+    # It may just have begun to collect.
     assert len(commits) <= 2
-    assert commits[-1] - begun < 0.1 + 0.5
 
 
 def test_when_work_is_stored_for_good_it_is_told_in_the_order_of_posting(
@@ -112,17 +114,20 @@ def test_one_that_fails_is_told_too_for_it_is_not_tried_again(worker: StoreWorke
     assert told == ["broken", "a"]
 
 
-def test_work_may_follow_work_without_waiting_for_a_collection(worker: StoreWorker, database: Database) -> None:
-    rounds: list[float] = []
+def test_work_may_follow_work_without_waiting_for_a_collection(
+    worker: StoreWorker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Twenty of them would take longer than `eventually` waits.
+    monkeypatch.setattr(store_worker, "BATCH", 3.0)
+    rounds: list[int] = []
 
     def again() -> None:
-        rounds.append(time.monotonic())
+        rounds.append(len(rounds))
         if len(rounds) < 20:
             worker.post(put(f"n{len(rounds)}"), again, at_once=True)
 
-    worker.post(put("n0"), again)
+    worker.post(put("n0"), again, at_once=True)
     eventually(lambda: len(rounds) == 20)
-    assert rounds[-1] - rounds[0] < 19 * store_worker.BATCH / 2
     assert len(names(database)) == 20
 
 
@@ -257,9 +262,8 @@ def test_the_end_is_bounded_when_the_database_takes_nothing(
     worker = StoreWorker(database)
     with other.writing():
         worker.post(put("a"))
-        begun = time.monotonic()
+        # Whoever waited for the database would wait for good.
         assert not worker.close(0.5)
-        assert time.monotonic() - begun < 2
     assert any("did not take what was left within 0.5 s" in words for words in warnings(caplog))
     eventually(lambda: not worker.waiting)  # it was already waiting for the lock, which it now got
     other.close()

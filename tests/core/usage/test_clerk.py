@@ -13,6 +13,9 @@ from codemie_core.usage.record import Record
 from codemie_core.usage.turn import Turn
 from support.turns import record_like, turn_like
 
+PATIENCE = 20
+"""Seconds."""
+
 
 @pytest.fixture
 def made() -> Iterator[Callable[[Clerk], Clerk]]:
@@ -25,7 +28,7 @@ def made() -> Iterator[Callable[[Clerk], Clerk]]:
         return clerk
 
     yield begin
-    assert all(clerk.stop(5) for clerk in clerks)
+    assert all(clerk.stop(PATIENCE) for clerk in clerks)
 
 
 def test_turns_are_recorded_in_the_order_in_which_they_ended(made: Callable[[Clerk], Clerk]) -> None:
@@ -35,7 +38,7 @@ def test_turns_are_recorded_in_the_order_in_which_they_ended(made: Callable[[Cle
     )
     for number in range(200):
         clerk.put(turn_like(number=number + 1))
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
     assert [int(each.rpartition(".")[2]) for each in told] == list(range(1, 201))
     assert (clerk.done, clerk.waiting) == (200, 0)
 
@@ -45,16 +48,16 @@ def test_nobody_waits_for_the_counting_and_draining_does(made: Callable[[Clerk],
 
     def keep(turn: Turn) -> Record:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         return record_like(id=turn.id)
 
     clerk = made(Clerk(keep, lambda _: None))
     clerk.put(turn_like())
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE)
     assert clerk.waiting == 1
     assert not clerk.drain(0.05)
     go.set()
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
 
 
 def test_a_turn_that_cannot_be_counted_costs_only_itself(
@@ -70,7 +73,7 @@ def test_a_turn_that_cannot_be_counted_costs_only_itself(
     clerk = made(Clerk(keep, lambda records: told.extend(record.id for record in records)))
     for number in (1, 2, 3):
         clerk.put(turn_like(number=number))
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
     assert (clerk.done, clerk.failed, len(told)) == (1, 2, 1)
     assert len(caplog.records) == 1
     assert "ZeroDivisionError" in caplog.text
@@ -83,7 +86,7 @@ def test_what_is_put_before_the_end_is_recorded_at_the_end() -> None:
     for number in range(50):
         clerk.put(turn_like(number=number + 1))
     clerk.start()
-    assert clerk.stop(5)
+    assert clerk.stop(PATIENCE)
     assert len(told) == 50
 
 
@@ -94,7 +97,7 @@ def test_beyond_the_bound_turns_are_counted_without_their_request(
     go, seen = threading.Event(), list[int]()
 
     def keep(turn: Turn) -> Record:
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         seen.append(len(turn.request))
         return record_like(id=turn.id)
 
@@ -102,9 +105,9 @@ def test_beyond_the_bound_turns_are_counted_without_their_request(
     for _ in range(3):
         clerk.put(turn_like(request=b"12345678"))
     go.set()
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
     clerk.put(turn_like(request=b"12345678"))
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
     assert seen == [8, 0, 0, 8]
     assert (clerk.unread, clerk.done) == (2, 4)
 
@@ -120,7 +123,7 @@ def test_what_it_begins_with_comes_first_and_may_fail(made: Callable[[Clerk], Cl
         Clerk(lambda turn: record_like(id=turn.id), lambda records: told.extend("told" for _ in records), begin)
     )
     clerk.put(turn_like())
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
     assert told == ["begun", "told"]
 
 
@@ -130,8 +133,8 @@ def test_who_does_not_listen_costs_no_turn(made: Callable[[Clerk], Clerk], caplo
 
     clerk = made(Clerk(lambda turn: record_like(id=turn.id), deliver))
     clerk.put(turn_like())
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
     clerk.put(turn_like())
-    assert clerk.drain(5)
+    assert clerk.drain(PATIENCE)
     assert (clerk.done, clerk.failed) == (2, 0)
     assert "Nobody was told of 1 turns: RuntimeError" in caplog.text

@@ -61,7 +61,7 @@ async def test_putting_costs_nobody_time(places: Places) -> None:
         history.put(record)
         took.append(time.perf_counter() - begun)
     took.sort()
-    assert took[len(took) // 2] < 20e-6
+    assert took[len(took) // 2] < 100e-6
     assert await history.end(20)
 
 
@@ -291,7 +291,7 @@ async def test_the_end_is_bounded_and_tells_what_is_missing(
         history.put(new_record())
         begun = time.monotonic()
         assert not await history.end(0.5)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 10
     assert any("1 turns are missing in the history: " in line for line in warnings(caplog))
 
 

@@ -75,10 +75,10 @@ def test_what_compacting_leaves_is_known_by_its_beginning() -> None:
 
 def test_a_text_full_of_openings_takes_no_longer_than_its_length() -> None:
     hostile = "<system-reminder><skill>" * 100_000
-    began = time.perf_counter()
+    began = time.process_time()
     assert persons_words(hostile) == hostile
     # Looking for the end from each of them takes minutes.
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 @given(st.text() | st.lists(st.sampled_from([REMINDER, "<skill>", "</skill>", "a", "<", "\n"])).map("".join))

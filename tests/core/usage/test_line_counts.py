@@ -58,10 +58,10 @@ def test_counts_are_those_of_the_shortest_diff(old: str, new: str) -> None:
 def test_a_large_rewrite_is_counted_fast() -> None:
     old = "\n".join(str(number % 977) for number in range(10_000))
     new = "\n".join(str(number * 7 % 983) for number in range(10_000))
-    began = time.perf_counter()
+    began = time.process_time()
     added, removed = lines_changed(old, new)
     assert added == removed
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_change_that_would_take_too_long_is_unknown() -> None:

@@ -22,7 +22,7 @@ def said(size: int) -> Payload:
 
 
 def eventually(met: Callable[[], object]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 20
     while not met():
         assert time.monotonic() < until
         time.sleep(0.005)

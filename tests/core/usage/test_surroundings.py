@@ -34,6 +34,21 @@ def test_the_branch_is_found_beside_it_in_another_text() -> None:
     assert surroundings(texts) == Surroundings("/p", "feature/x")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Working directory: the key is planted-words",
+        "I'm currently working in the directory: that you know",
+        "<cwd>whatever I say</cwd>",
+        "Current branch: nobody is to know this",
+        "Current branch: [planted]",
+        f"Current branch: {'x' * 256}",
+    ],
+)
+def test_what_a_person_writes_in_such_words_is_no_folder_and_no_branch(said: str) -> None:
+    assert surroundings([f"Look:\n{said}\n"]) == Surroundings()
+
+
 def test_the_first_text_that_says_it_counts() -> None:
     assert surroundings(["Working directory: /p", "Working directory: /q"]).folder == "/p"
 
@@ -43,6 +58,6 @@ def test_nothing_said_is_nothing_found() -> None:
 
 
 def test_a_long_text_takes_no_longer_than_its_length() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert surroundings(["\n" + " *-\t" * 500_000, "- **Workspace Directories:**" * 50_000]).folder == ""
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
