@@ -7,7 +7,7 @@ the record of the turn is made there, put into the history, and told to telemetr
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 
 from mitmproxy import ctx, http
 from mitmproxy.utils import asyncio_utils
@@ -103,14 +103,15 @@ class UsageMetering(Addon, priority=60):
         while self._telling is not None and not self._telling.done():
             await self._telling
 
-    async def stop(self) -> None:
+    def stop(self) -> Coroutine[Any, Any, None]:
         """End the threads, with all in the database."""
+        # All of it at once: before these have ended, the addon may be at work again with new ones.
         clerk, self._clerk = self._clerk, None
-        if clerk is not None:
-            await asyncio.to_thread(clerk.stop, BOUND)
         history, self._history = self._history, None
-        if history is not None:
-            await history.end()
+        # How they go on is not seen any more.
+        self._turns.clear()
+        self._sockets.clear()
+        return _ended(clerk, history)
 
     def health(self) -> Mapping[str, object]:
         """Turns since the start."""
@@ -189,6 +190,13 @@ class UsageMetering(Addon, priority=60):
     async def _tell_all(self) -> None:
         while self._untold:
             await ctx.master.addons.trigger_event(UsageRecordedHook(self._untold.popleft()))
+
+
+async def _ended(clerk: Clerk | None, history: History | None) -> None:
+    if clerk is not None:
+        await asyncio.to_thread(clerk.stop, BOUND)
+    if history is not None:
+        await history.end()
 
 
 def _not_admitted(exchange: Exchange) -> bool:

@@ -209,8 +209,7 @@ class CoreAddon:
         if exchange.terminal is not None or not (exchange.streamed or not exchange.scoped):
             return
         if exchange.observers:
-            encoding = response.headers.get("content-encoding", "")
-            response.stream = Tap(encoding, exchange.observers, lambda o, e: self._observer_failed(exchange, o, e))
+            response.stream = self._tap(exchange, response)
         else:
             response.stream = True
 
@@ -241,11 +240,22 @@ class CoreAddon:
         if exchange.status is None and flow.response is not None:
             exchange.status = flow.response.status_code  # No `responseheaders` comes for an answer given here.
         if not exchange.response_bytes and flow.response is not None:
-            exchange.response_bytes = len(flow.response.raw_content or b"")  # Nobody streamed it, so nobody counted.
+            self._take_whole(exchange, flow.response)
         failed = flow.response is not None and flow.response.status_code >= 500
         failed = failed or bool(exchange.attempts and exchange.attempts[-1].failure)
         await self._close(exchange, Terminal.UPSTREAM_ERROR if failed else Terminal.COMPLETE)
         self._trim()
+
+    def _take_whole(self, exchange: Exchange, response: http.Response) -> None:
+        """Nobody streamed it, so nobody counted and nobody has seen it: without the attempt machine all are such."""
+        body = response.raw_content or b""
+        exchange.response_bytes = len(body)
+        if exchange.observers:
+            self._tap(exchange, response)(body)
+
+    def _tap(self, exchange: Exchange, response: http.Response) -> Tap:
+        encoding = response.headers.get("content-encoding", "")
+        return Tap(encoding, exchange.observers, lambda o, e: self._observer_failed(exchange, o, e))
 
     async def error(self, flow: http.HTTPFlow) -> None:
         """It broke off. A client that hangs up fires only this."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -233,3 +235,31 @@ async def test_nothing_is_kept_of_exchanges_that_have_ended(metered: Metered) ->
     assert len(await metered.records()) == 3
     assert (metered.addon._turns, metered.addon._sockets) == ({}, {})
     assert metered.addon.health()["turns"] == 3
+
+
+async def test_without_the_attempt_machine_the_answer_is_read_at_its_end(metered: Metered) -> None:
+    flow = await metered.asked()
+    exchange_of(flow).streamed = False
+    body = gzip.compress(b"".join(frames(*STREAM)))
+    headers = http.Headers(content_type="text/event-stream", content_encoding="gzip")
+    flow.response = tutils.tresp(headers=headers, content=body)
+    await metered.room.fire("responseheaders", flow)
+    await metered.room.fire("response", flow)
+    (record,) = await metered.records()
+    assert (record.complete, record.usage.output, record.response_bytes) == (True, 40, len(body))
+
+
+async def test_switched_off_and_on_again_it_counts_with_what_is_new(metered: Metered) -> None:
+    await metered.asked()
+    metered.addon.switch(False)
+    assert not metered.addon._turns, "how they end is not seen"
+    metered.addon.switch(True)
+    history = metered.addon._history
+    deadline = time.monotonic() + 10
+    while any(task.get_name() == "stop usage_metering" for task in asyncio.all_tasks()):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    assert metered.addon._history is history
+    await metered.answered(await metered.asked(), *frames(*STREAM))
+    (record,) = await metered.records()
+    assert record.complete

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from codemie_core.usage.answer import ToolCall
 from codemie_core.usage.asked import Asked
 from codemie_core.usage.asking import asked_of
 from codemie_core.usage.cost import Cost
@@ -17,7 +18,7 @@ from codemie_core.usage.files import file_operations
 from codemie_core.usage.folders import Folders
 from codemie_core.usage.providers import provider_of
 from codemie_core.usage.record import Labels, Record, ToolUse
-from codemie_core.usage.recording import record_of, served_by
+from codemie_core.usage.recording import record_of, served_by, shown
 from codemie_core.usage.toolbook import ToolBook
 from codemie_core.usage.turn import Turn
 from codemie_core.usage.usage import Usage
@@ -48,7 +49,7 @@ class Books:
         named, conversation = exchange.conversation_id, f"{exchange.agent.name}:{exchange.conversation_id or ''}"
         asked = self._tools.placed(conversation, asked) if named else asked
         done = self._tools.paired(conversation, asked.results)
-        tools = tuple(ToolUse(call, file_operations(exchange.agent.name, call)) for call in answer.tools)
+        tools = tuple(_use(exchange.agent.name, call) for call in answer.tools)
         self._tools.called(conversation, turn.id, tools)
         # An agent sends a prompt again where a request failed; a script means what it says twice.
         agent = named or exchange.agent.client_type
@@ -81,3 +82,8 @@ class Books:
             branch=found.branch or asked.branch,
             working_directory=asked.folder,
         )
+
+
+def _use(agent: str, call: ToolCall) -> ToolUse:
+    files = tuple(replace(each, path=shown(each.path)) for each in file_operations(agent, call))
+    return ToolUse(replace(call, name=shown(call.name)), files)

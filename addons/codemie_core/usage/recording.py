@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from codemie_core.redact import redact_text
 from codemie_core.usage.answer import Answer
 from codemie_core.usage.asked import Asked
 from codemie_core.usage.cost import Cost
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from codemie_core.exchange import Attempt, Exchange
 
 LONGEST_ERROR = 200
+
+shown = lru_cache(maxsize=4096)(redact_text)
+"""Clients and models write these names, and nobody knows what they put there; the same come turn after turn."""
 
 
 def record_of(
@@ -35,7 +40,7 @@ def record_of(
     since = turn.began_ms
     return Record(
         id=turn.id,
-        conversation_id=exchange.conversation_id or "",
+        conversation_id=shown(exchange.conversation_id or ""),
         session_id=exchange.session_id,
         run_id=exchange.run_id,
         started_ms=round(exchange.started_at * 1000 + since),
@@ -45,15 +50,15 @@ def record_of(
         provider=provider,
         method=exchange.method,
         host=served_by(exchange),
-        path=exchange.path,
-        model_asked=asked.model,
-        model_served=answer.model,
+        path=shown(exchange.path),
+        model_asked=shown(asked.model),
+        model_served=shown(answer.model),
         account=exchange.account,
         client_key=exchange.client_key,
         labels=labels,
         status=exchange.status,
         terminal=terminal,
-        error=error[:LONGEST_ERROR],
+        error=shown(error[:LONGEST_ERROR]),
         streamed=answer.events > 0,
         request_bytes=len(turn.request) if turn.number else exchange.request_bytes,
         response_bytes=0 if turn.number else exchange.response_bytes,
@@ -64,7 +69,7 @@ def record_of(
         total_ms=max(0.0, turn.ended_ms - since),
         usage=answer.usage,
         cost=cost,
-        stop_reason=answer.stop_reason,
+        stop_reason=shown(answer.stop_reason),
         refusal=answer.refusal,
         complete=answer.complete,
         prompts=prompts,

@@ -20,7 +20,7 @@ def a_link(path: Path) -> None:
 def test_what_is_no_plain_file_is_refused_at_once(make: Callable[[Path], None], flags: int, tmp_path: Path) -> None:
     path = tmp_path / "s_metrics.jsonl"
     make(path)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=path.name):
         open_plain(path, flags)
 
 

@@ -20,7 +20,7 @@ def test_a_turn_is_told_with_its_numbers() -> None:
         "gen_ai.response.finish_reasons": ("tool_use",),
         "gen_ai.response.time_to_first_chunk": 0.4,
         "gen_ai.conversation.id": "conversation",
-        "gen_ai.agent.name": "claude-code",
+        "gen_ai.agent.name": "claude",
         "gen_ai.usage.input_tokens": 30_512,
         "gen_ai.usage.cache_read.input_tokens": 30_000,
         "gen_ai.usage.cache_creation.input_tokens": 500,

@@ -45,7 +45,7 @@ def test_tokens_are_counted_by_what_they_were() -> None:
     }
     assert found == {"input": 20, "cache_read": 30_000, "cache_write": 500, "output": 310}
     assert value(counters, "reasoning_tokens_total") == 4
-    assert value(counters, "tokens_total", model="claude-sonnet-4-5-20250929", agent="claude-code", account="main")
+    assert value(counters, "tokens_total", model="claude-sonnet-4-5-20250929", agent="claude", account="main")
 
 
 def test_cost_is_counted_in_dollars_and_unknown_cost_apart() -> None:

@@ -130,3 +130,14 @@ def test_a_turn_of_a_websocket_has_its_own_times_and_ending(
     assert (record.request_bytes, record.response_bytes, record.first_byte_ms) == (5, 0, None)
     assert record.terminal == terminal
     assert record.attempts == ()
+
+
+def test_names_that_hold_a_secret_are_kept_without_it() -> None:
+    key = "sk-ant-api03-" + "planted" * 6
+    exchange = exchange_like(path=f"/v1/{key}/messages", conversation_id=f"c-{key}", error=f"no {key}")
+    exchange.terminal = Terminal.UPSTREAM_ERROR
+    answer = replace(ANSWER, model=f"m-{key}", stop_reason=key)
+    asked = Asked(model=f"m-{key}")
+    record = record_of(turn_like(exchange), answer, asked, provider="", cost=Cost(), labels=Labels())
+    assert "planted" not in repr(record)
+    assert record.path.startswith("/v1/")
