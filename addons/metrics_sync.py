@@ -131,9 +131,15 @@ class MetricsSync(Addon, priority=100):
 
     async def _go(self) -> None:
         # It brings the library of the database along, which takes long enough to be felt.
-        service = await asyncio.to_thread(self._make)
-        if not self.status.started:
-            return  # Switched off meanwhile.
+        try:
+            service = await asyncio.to_thread(self._make)
+        except BaseException:
+            # Nobody will ever ask for what came early, and nobody need wait for more.
+            self._early.clear()
+            self._ready.set()
+            raise
+        if not self.status.started or self._service is not None:
+            return  # Switched off meanwhile, or off and on again.
         self._service = service
         early, self._early = self._early, []
         for record in early:

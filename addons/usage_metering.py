@@ -8,6 +8,7 @@ the record of the turn is made there, put into the history, and told to telemetr
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.utils import asyncio_utils

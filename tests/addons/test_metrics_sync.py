@@ -13,6 +13,7 @@ from codemie_core.durations import parse_duration
 from codemie_core.metrics.service import Service
 from codemie_core.places import Places
 from codemie_core.recorded import UsageRecordedHook
+from codemie_core.store.database import open_database
 from codemie_core.usage.record import Record
 from metrics_sync import MetricsSync, parse_interval
 from support.core_room import Room, running
@@ -25,6 +26,8 @@ HOST = "127.0.0.1"
 
 @pytest.fixture
 def api(codemie_home: Path) -> Iterator[MetricsApi]:
+    # The end is short, and a busy machine takes a while to make one.
+    open_database(Places(codemie_home), {}).close()
     with MetricsApi() as made:
         made.sign_in(Places(codemie_home))
         profile(codemie_home, made.url)
@@ -216,3 +219,42 @@ def test_defaults_are_those_of_the_design() -> None:
     assert own.final_timeout <= parse_duration("5s")
     assert (MetricsSync.priority, MetricsSync.fail, MetricsSync.name) == (100, "open", "metrics_sync")
     assert metrics_sync.addons
+
+
+async def test_what_cannot_start_collects_nothing_and_holds_up_no_end(
+    api: MetricsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Service:
+        raise ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
+
+    addon = MetricsSync()
+    monkeypatch.setattr(addon, "_make", broken)
+    async with running(addon) as room:
+        await record(room, new_record(host=HOST))
+        await asyncio.wait_for(addon.drain(), 3)
+        await record(room, new_record(host=HOST))
+        assert addon._early == []
+    assert "sqlalchemy" in (addon.status.error or "")
+
+
+async def test_switched_off_and_on_while_it_starts_there_is_one_of_it(
+    api: MetricsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Service] = []
+    begin = Service.begin
+
+    def noted(service: Service) -> None:
+        begun.append(service)
+        begin(service)
+
+    monkeypatch.setattr(Service, "begin", noted)
+    addon = MetricsSync()
+    async with running(addon) as room:
+        addon.switch(False)
+        addon.switch(True)
+        await record(room, new_record(host=HOST))
+        await addon.drain()
+        while [task for task in asyncio.all_tasks() if task.get_name() in ("start metrics_sync", "stop metrics_sync")]:
+            await asyncio.sleep(0.01)
+        assert len(begun) == 1
+    assert len(api.came) == 1

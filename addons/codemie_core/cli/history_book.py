@@ -16,7 +16,6 @@ from codemie_core.cli.moments import moment_ms
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.settings import nearest
-from codemie_core.store.place import store_exists
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -67,6 +66,8 @@ class HistoryBook:
         for library in ("sqlalchemy", "alembic"):
             if find_spec(library) is None:
                 raise SettingsError(f"the history needs the library {library}: pip install 'codemie-proxy[store]'")
+        from codemie_core.store.place import store_exists
+
         if not store_exists(self.places, self.environ):
             yield None
             return

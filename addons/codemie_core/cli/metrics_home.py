@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from codemie_core import options
+from codemie_core.cli.amounts import plain
 from codemie_core.cli.declared import Declarations
 from codemie_core.errors import SettingsError
 from codemie_core.metrics.batches import tallies, unfinished
@@ -175,7 +176,7 @@ def record_states(found: Found) -> Counter[str]:
 
 def status_rows(found: Status) -> list[tuple[str, str]]:
     """For people."""
-    words = [f"{count} {state or 'without a state'}" for state, count in sorted(found.states.items())]
+    words = [f"{count} {plain(state) if state else 'without a state'}" for state, count in sorted(found.states.items())]
     batches = [f"{count} {state}" for state, count in sorted(found.batches.items())]
     return [
         ("Written", f"no: {found.off}" if found.off else f"yes, in {found.folder}"),
@@ -184,7 +185,7 @@ def status_rows(found: Status) -> list[tuple[str, str]]:
         ("Sessions", str(found.sessions)),
         ("Records", ", ".join(words) or "-"),
         ("Batches", ", ".join(batches) or "-"),
-        ("Last problem", found.problem or "-"),
+        ("Last problem", plain(found.problem)),
     ]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from codemie_core.accounts.words import local
 from codemie_core.cli.accounts_output import new_table, print_rows, print_table
+from codemie_core.cli.amounts import plain
 from codemie_core.cli.metrics_home import MetricsHome, record_states
 from codemie_core.errors import SettingsError
 from codemie_core.metrics.batches import Batch, newest
@@ -66,7 +67,7 @@ def one_session(home: MetricsHome, named: str) -> Shown:
     ]
     if len(found) != 1:
         close = nearest(named, [each.session_id for each in known])
-        hint = f"; did you mean {close}?" if close else "; codemie-proxy metrics show lists them all"
+        hint = f"; did you mean {plain(close)}?" if close else "; codemie-proxy metrics show lists them all"
         raise SettingsError(f"{named} is {'the beginning of several sessions' if found else 'no session here'}{hint}")
     session_id = found[0].session_id
     batches = home.ask(lambda connection: newest(connection, session_id, _SENT)) or []
@@ -83,24 +84,24 @@ def print_sessions(found: list[Shown]) -> None:
         session, count = each.found.session, sum(each.states.values())
         began = local(float(session.start_time) / 1000) if session else "-"
         whose = "ours" if each.found.ours else "CodeMie's CLI" if session else "unknown"
-        name, status = (session.agent_name, session.status) if session else ("-", "-")
+        name, status = (plain(session.agent_name), plain(session.status)) if session else ("-", "-")
         waiting = count - each.states.get("synced", 0)
-        table.add_row(each.found.session_id, name, began, whose, status, str(count), str(waiting))
+        table.add_row(plain(each.found.session_id), name, began, whose, status, str(count), str(waiting))
     print_table(table)
 
 
 def print_session(each: Shown) -> None:
     """For people; what was sent byte for byte."""
     session = each.found.session
-    states = ", ".join(f"{count} {state}" for state, count in sorted(each.states.items())) or "-"
+    states = ", ".join(f"{count} {plain(state)}" for state, count in sorted(each.states.items())) or "-"
     print_rows(
         [
-            ("Session", each.found.session_id),
-            ("Agent", session.agent_name if session else "-"),
-            ("Repository", (session.repository or "-") if session else "-"),
-            ("State", session.status if session else "-"),
+            ("Session", plain(each.found.session_id)),
+            ("Agent", plain(session.agent_name) if session else "-"),
+            ("Repository", plain(session.repository or "") if session else "-"),
+            ("State", plain(session.status) if session else "-"),
             ("Records", states),
-            ("File", str(each.found.journal.path)),
+            ("File", plain(str(each.found.journal.path))),
         ]
     )
     for batch in each.batches:

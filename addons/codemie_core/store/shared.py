@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 3.0
 """Seconds that the last one waits for what is not stored yet."""
+TROUBLED = 1.2
+"""The same where the database is known to take nothing: time for one more try. Others have waited for it before."""
 
 _lock = threading.Lock()
 _open: dict[tuple[str, str], SharedStore] = {}
@@ -55,6 +57,8 @@ class SharedStore:
                 return True
             del _open[self._key]
             worker = self._worker
+        if worker is not None and worker.trouble:
+            timeout = min(timeout, TROUBLED)
         done = worker is None or worker.close(timeout - (time.monotonic() - begun))
         self.database.close()
         return done

@@ -315,7 +315,8 @@ async def test_a_server_that_restarts_is_waited_for_and_nothing_is_lost(codemie_
     await home.keeper.end()
 
 
-def test_no_secret_can_be_seen_in_it(home: Home) -> None:
+async def test_no_secret_can_be_seen_in_it(home: Home) -> None:
     home.stored.key("main", URL, "planted-main")
     home.keeper.open()
     assert "planted" not in f"{home.keeper!r}{home.keeper.vault!r}{home.pool.accounts!r}"
+    await home.keeper.end()

@@ -1,5 +1,7 @@
 """The sessions on disk, and what was sent of one."""
 
+import json
+
 import pytest
 
 from support.cli import Outcome, call
@@ -41,3 +43,15 @@ def test_a_session_that_is_not_there_is_named(room: MetricsRoom, named: str, wor
 def test_before_the_first_session_there_is_nothing_to_list(api: MetricsApi) -> None:
     assert call("metrics", "show").out == "No session has been written down yet.\n"
     assert shown("show") == []
+
+
+def test_what_stands_in_files_of_others_steers_no_terminal(room: MetricsRoom) -> None:
+    name = "planted\x1b[31m"
+    words = {"agentName": "a\x1b]0;title\x07", "repository": "r\u202e", "status": "s\x1b[2J"}
+    record = {"recordId": "x", "sessionId": name, "syncStatus": "\x1b[5m"}
+    (room.files.folder / f"{name}.json").write_text(json.dumps({"sessionId": name, "startTime": 1, **words}))
+    (room.files.folder / f"{name}_metrics.jsonl").write_text(json.dumps(record) + "\n")
+    for command in (("show",), ("show", "planted"), ("status",)):
+        outcome = call("metrics", *command)
+        assert outcome.code == 0
+        assert outcome.out.replace("\n", "").isprintable(), command

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+import time
 
 import pytest
 from sqlalchemy import Connection
@@ -12,7 +14,7 @@ from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.store import shared
 from codemie_core.store.database import open_database
-from codemie_core.store.place import DatabaseTrouble
+from codemie_core.store.place import DatabaseTrouble, database_file
 from codemie_core.store.settings import load_settings, put_setting
 from codemie_core.store.shared import take_store
 from support.elsewhere import elsewhere, outcomes
@@ -21,8 +23,9 @@ from support.elsewhere import elsewhere, outcomes
 @pytest.fixture(autouse=True)
 def nothing_stays_open() -> object:
     """Whatever a test takes it gives back."""
+    before = list(shared._open)
     yield
-    assert not shared._open
+    assert list(shared._open) == before
 
 
 def put(connection: Connection) -> None:
@@ -105,3 +108,18 @@ def test_it_is_nobodys_before_somebody_needs_a_database() -> None:
         print(*sorted({name.partition(".")[0] for name in sys.modules} & {"sqlalchemy", "alembic"}))
     """
     assert outcomes([elsewhere(program, {})]) == [""]
+
+
+def test_a_database_that_is_known_to_take_nothing_is_not_waited_for_long(places: Places) -> None:
+    store = take_store(places, {"CODEMIE_KEYRING": "0"})
+    other = sqlite3.connect(database_file(places), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    store.worker.post(put)
+    deadline = time.monotonic() + 10
+    while not store.worker.trouble:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    began = time.monotonic()
+    assert not store.release(30.0)
+    assert time.monotonic() - began < 10
+    other.close()
