@@ -254,7 +254,7 @@ async def test_switched_off_and_on_while_it_starts_there_is_one_of_it(
         addon.switch(True)
         await record(room, new_record(host=HOST))
         await addon.drain()
-        while [task for task in asyncio.all_tasks() if task.get_name() in ("start metrics_sync", "stop metrics_sync")]:
-            await asyncio.sleep(0.01)
+        switching = {"start metrics_sync", "stop metrics_sync"}
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() in switching))
         assert len(begun) == 1
     assert len(api.came) == 1

@@ -198,6 +198,7 @@ def figures(turns: Sequence[Row]) -> Figures:
         tokens_per_second=sum(turn["output_tokens"] for turn in timed) / seconds if seconds else None,
         first_ms=min(moments, default=None),
         last_ms=max(moments, default=None),
+        ended_ms=max((int(turn["started_ms"] + turn["total_ms"]) for turn in turns), default=None),
     )
 
 

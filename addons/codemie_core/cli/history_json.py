@@ -32,7 +32,7 @@ def dollars(nano_usd: int | None) -> float | None:
 def figures(counted: Figures, latency: Latency | None = None) -> dict[str, Any]:
     """What was counted, and how long it took."""
     told = dataclasses.asdict(counted)
-    first_ms, last_ms = told.pop("first_ms"), told.pop("last_ms")
+    first_ms, last_ms, ended_ms = (told.pop(name) for name in ("first_ms", "last_ms", "ended_ms"))
     shown = {
         **told,
         "prompt_tokens": counted.prompt_tokens,
@@ -40,6 +40,7 @@ def figures(counted: Figures, latency: Latency | None = None) -> dict[str, Any]:
         "cost_usd": dollars(counted.cost_nano_usd),
         "first": moment(first_ms),
         "last": moment(last_ms),
+        "ended": moment(ended_ms),
     }
     if latency is not None:
         shown["latency_ms"] = dataclasses.asdict(latency.total)

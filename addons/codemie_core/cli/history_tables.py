@@ -110,8 +110,8 @@ def speed(figures: Figures) -> str:
 
 
 def lasted(figures: Figures) -> str:
-    """How long it was from the first turn's begin to the last one's."""
-    return span(None if figures.first_ms is None else (figures.last_ms or 0) - figures.first_ms)
+    """How long it was from the first turn's begin to the last one's end."""
+    return span(None if figures.first_ms is None else (figures.ended_ms or 0) - figures.first_ms)
 
 
 def footnote(found: Iterable[Figures]) -> None:

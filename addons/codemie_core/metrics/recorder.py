@@ -128,9 +128,13 @@ class Recorder:
 
     def _close(self, at_ms: int) -> None:
         for session_id in self._opened:
-            found = self._files.find(session_id)
-            if found is not None:
-                self._files.close(found, status="completed", reason="proxy_stopped", at_ms=at_ms)
+            try:
+                found = self._files.find(session_id)
+                if found is not None:
+                    self._files.close(found, status="completed", reason="proxy_stopped", at_ms=at_ms)
+            except OSError as problem:
+                # What is there can be sent all the same; the next start says that it ended.
+                self.trouble = redact_text(str(problem))
 
 
 def recover(files: SessionFiles, alive: Iterable[str]) -> int:

@@ -40,6 +40,9 @@ class Figures:
     """Output by the time between first and last token: of all turns together, so that short ones do not weigh more."""
     first_ms: int | None = None
     last_ms: int | None = None
+    """When the newest turn began."""
+    ended_ms: int | None = None
+    """When the last one ended."""
 
     @property
     def error_rate(self) -> float | None:
@@ -84,6 +87,7 @@ def measures() -> list[Label[Any]]:
         "timed_ms": func.sum(case((timed, _of.last_token_ms - _of.first_token_ms))),
         "first_ms": func.min(_of.started_ms),
         "last_ms": func.max(_of.started_ms),
+        "ended_ms": func.max(_of.started_ms + _of.total_ms),
     }
     return [column.label(name) for name, column in found.items()]
 
@@ -109,6 +113,7 @@ def figures_of(row: Any) -> Figures:
         tokens_per_second=_ratio(row.timed_tokens, row.timed_ms, 1000),
         first_ms=_whole(row.first_ms),
         last_ms=_whole(row.last_ms),
+        ended_ms=_whole(row.ended_ms),
     )
 
 

@@ -5,6 +5,7 @@ import logging
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from codemie_core.metrics import recorder as module
 from codemie_core.metrics.journal import Journal
 from codemie_core.metrics.recorder import RETRY, Recorder, recover
 from codemie_core.metrics.session import new_session
-from codemie_core.metrics.session_files import SessionFiles
+from codemie_core.metrics.session_files import Found, SessionFiles
 from codemie_core.places import Places
 from codemie_core.usage.record import Record
 from support.metrics_room import SESSION, SimulatedTime
@@ -191,3 +192,25 @@ async def test_a_session_whose_file_takes_nothing_holds_up_no_other(files: Sessi
     await asyncio.wait_for(recorder._task, 10)
     assert written(files, OTHER) == [0, 1, 2]
     assert (time.slept, recorder.lost, recorder.trouble) == ([RETRY], 0, "")
+
+
+async def test_a_disk_that_takes_no_end_of_a_session_does_not_keep_the_others_from_ending(
+    recorder: Recorder, files: SessionFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.put(new_record())
+    recorder.put(new_record(session_id=OTHER))
+    await recorder.drain()
+    real = SessionFiles.close
+
+    def unwilling(self: SessionFiles, found: Found, **told: Any) -> bool:
+        if found.session_id == SESSION:
+            raise OSError(28, "No space left on device")
+        return real(self, found, **told)
+
+    monkeypatch.setattr(SessionFiles, "close", unwilling)
+    await recorder.close(1)
+    found = files.find(OTHER)
+    assert found is not None
+    assert found.session is not None
+    assert found.session.status == "completed"
+    assert "No space left" in recorder.trouble
