@@ -13,7 +13,7 @@ def test_the_list_has_the_one_used_last_at_the_top() -> None:
     assert lines[0] == ("Id Last used Lasted Agent Project Branch Requests Errors Read From cache Written Cost")
     assert [line.split()[0] for line in lines[1:]] == ["5e551072", "5e551071", "5e551073"]
     assert lines[1].endswith("2.5 s codex - feature/x 1 0 30.5k 98% 300 ?")
-    assert lines[2].endswith("4.0 s claude shop EPM-1, ... 3 1 (33%) 61k 98% 600 $1.52")
+    assert lines[2].endswith("6.5 s claude shop EPM-1, ... 3 1 (33%) 61k 98% 600 $1.52")
     assert "cost is not known" in call("sessions").err
     assert len(table("sessions", "--limit", "1")) == 2
     assert said("sessions", "--status", "error", "--agent", "codex") == "No turn matches.\n"
