@@ -32,9 +32,13 @@ def csv_lines(turns: Iterable[Turn]) -> Iterator[str]:
 
 
 def safe(value: object) -> object:
-    """Text that would be a formula begins with an apostrophe, which spreadsheets take for "this is text"."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    """Text that would be a formula begins with an apostrophe, which spreadsheets take for "this is text".
+
+    What a terminal would obey is left out.
+    """
+    if isinstance(value, str):
+        text = "".join(letter for letter in value if letter.isprintable() or letter in "\t\r\n")
+        return f"'{text}" if text.startswith(_FORMULA) else text
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -150,7 +150,7 @@ def _change(file: FileOperation) -> FileChange:
         "path": file.path,
         "format": file.format,
         "language": file.language,
-        "pattern": file.pattern,
+        "pattern": redact_text(file.pattern),
         "lines_added": file.lines_added,
         "lines_removed": file.lines_removed,
     }

@@ -1,14 +1,16 @@
 """Writes down what model turns add to their sessions, in a thread and in the order in which they came.
 
 A disk that is full costs one warning and no record: they are kept and tried again. Of a session that CodeMie's own CLI
-has made nothing is written, for its hooks count the same turns.
+has made nothing is written, and nothing of a conversation that such a session is about: its hooks count the same turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -23,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 MOST = 10_000
 """Records that wait for a disk that takes nothing; beyond that the newest are lost, and counted."""
+LOOK = 60.0
+"""Seconds for which it is remembered which conversations CodeMie's CLI counts."""
+LOOK_AGAIN = 2.0
+"""The same where a conversation is new here."""
 RETRY = 5.0
 """Seconds until a disk that took nothing is tried again."""
 
@@ -31,12 +37,20 @@ class Recorder:
     """`provider` is the profile's. Begins with the first record; `drain` ends it."""
 
     def __init__(
-        self, files: SessionFiles, provider: str, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+        self,
+        files: SessionFiles,
+        provider: str,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._files, self._provider, self._sleep = files, provider, sleep
         self._waiting: deque[Record] = deque()
         self._task: asyncio.Task[None] | None = None
         self._opened: set[str] = set()
+        self._clock = clock
+        self._theirs: frozenset[str] = frozenset()
+        """Conversations that CodeMie's CLI counts."""
+        self._looked_at = -math.inf
         self._writing = threading.Lock()
         self.written = 0
         """Deltas."""
@@ -117,6 +131,9 @@ class Recorder:
         deltas = deltas_of(record)
         if not deltas:
             return
+        if self._counted_by_cli(record):
+            self.theirs += 1
+            return
         found = self._files.open(new_session(record, self._provider))
         if not found.ours:
             self.theirs += 1
@@ -125,6 +142,13 @@ class Recorder:
         for delta in deltas:
             found.journal.append(delta)
         self.written += len(deltas)
+
+    def _counted_by_cli(self, record: Record) -> bool:
+        """It gives its sessions names of its own: only the conversation tells that one is about the same."""
+        age = self._clock() - self._looked_at
+        if age >= LOOK or (age >= LOOK_AGAIN and record.session_id not in self._opened):
+            self._theirs, self._looked_at = self._files.conversations_of_others(), self._clock()
+        return record.conversation_id in self._theirs
 
     def _close(self, at_ms: int) -> None:
         for session_id in self._opened:

@@ -104,6 +104,14 @@ class SessionFiles:
             if name not in known and (found := self._found(name, prefix)).session is not None
         ]
 
+    def conversations_of_others(self) -> frozenset[str]:
+        """The agents' own ids of the sessions that CodeMie's tools have made and not put aside: they count those."""
+        files = self.folder.glob("*.json") if self.folder.is_dir() else ()
+        sessions = [_read(path) for path in files if not path.name.startswith(_COMPLETED)]
+        theirs = (session for session in sessions if session is not None and not session.ours)
+        active = (session.correlation.agent_session_id for session in theirs if session.status == ACTIVE)
+        return frozenset(conversation for conversation in active if conversation)
+
     def note_synced(self, found: Found, *, synced: int, failed: int, at_ms: int) -> bool:
         """Add to the counters in a session of ours. False when it is not, or CodeMie's CLI would not let go of it."""
         return self._update(found, lambda values: _count(values, synced, failed, at_ms))

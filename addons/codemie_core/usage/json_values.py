@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-LARGEST_COUNT = 10**12
+LARGEST_COUNT = 10**9
 """What is larger counts nothing, and would not fit where money is made of it."""
 _LONGEST_WORD = 200
 _NOTHING: Mapping[str, object] = {}

@@ -43,3 +43,8 @@ def test_no_text_is_a_formula(start: str) -> None:
 
 def test_only_text_can_be_a_formula() -> None:
     assert [safe(value) for value in (-1, -0.5, None, False, "a=b", "")] == [-1, -0.5, None, "false", "a=b", ""]
+
+
+def test_a_terminal_is_told_nothing() -> None:
+    assert safe("a\x1b[31mb\x9b1mc\u202e") == "a[31mb1mc"
+    assert safe("\x1b=1+1") == "'=1+1"

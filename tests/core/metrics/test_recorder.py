@@ -1,6 +1,7 @@
 """Writing down what turns add: in their order, off the loop, and nothing lost to a disk in trouble."""
 
 import asyncio
+import json
 import logging
 import threading
 from dataclasses import replace
@@ -214,3 +215,43 @@ async def test_a_disk_that_takes_no_end_of_a_session_does_not_keep_the_others_fr
     assert found.session is not None
     assert found.session.status == "completed"
     assert "No space left" in recorder.trouble
+
+
+def cli_session(files: SessionFiles, name: str, conversation: str, **values: object) -> None:
+    """As CodeMie's CLI makes it: under a name of its own."""
+    session = {"sessionId": name, "agentName": "claude", "status": "active", **values}
+    session["correlation"] = {"status": "matched", "agentSessionId": conversation}
+    files.folder.mkdir(parents=True, exist_ok=True)
+    (files.folder / f"{name}.json").write_text(json.dumps(session))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "counted"),
+    [
+        ("theirs", {}, False),
+        ("completed_theirs", {}, True),
+        ("theirs", {"status": "completed"}, True),
+        ("theirs", {"createdBy": "codemie-proxy"}, True),
+    ],
+)
+async def test_a_conversation_that_the_cli_counts_is_not_counted_twice(
+    recorder: Recorder, files: SessionFiles, name: str, values: dict[str, object], counted: bool
+) -> None:
+    cli_session(files, name, turn(1).conversation_id, **values)
+    recorder.put(turn(1))
+    await recorder.drain()
+    assert written(files) == ([1] if counted else [])
+    assert recorder.theirs == (not counted)
+
+
+async def test_a_session_of_the_cli_that_comes_later_is_noticed(files: SessionFiles) -> None:
+    now = 1000.0
+    recorder = Recorder(files, "ai-run-sso", SimulatedTime().sleep, lambda: now)
+    recorder.put(turn(1))
+    await recorder.drain()
+    cli_session(files, "theirs", turn(1).conversation_id)
+    for number, later in ((2, 59.0), (3, 60.0)):
+        now = 1000.0 + later
+        recorder.put(turn(number))
+        await recorder.drain()
+    assert written(files) == [1, 2]

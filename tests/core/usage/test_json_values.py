@@ -28,7 +28,7 @@ def test_the_wrong_type_is_as_good_as_nothing(value: object) -> None:
     assert count(value) == (0 if value == 0 and not isinstance(value, bool) else None)
 
 
-def test_only_whole_numbers_from_zero_to_a_trillion_count() -> None:
+def test_only_whole_numbers_from_zero_to_a_billion_count() -> None:
     assert [count(value) for value in (0, 1, LARGEST_COUNT)] == [0, 1, LARGEST_COUNT]
     assert [count(value) for value in (LARGEST_COUNT + 1, -1, True, False, 1.0, "1")] == [None] * 6
 
