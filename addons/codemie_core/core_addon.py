@@ -250,7 +250,7 @@ class CoreAddon:
         """Nobody streamed it, so nobody counted and nobody has seen it: without the attempt machine all are such."""
         body = response.raw_content or b""
         exchange.response_bytes = len(body)
-        if exchange.observers:
+        if exchange.observers and exchange.terminal is None:
             self._tap(exchange, response)(body)
 
     def _tap(self, exchange: Exchange, response: http.Response) -> Tap:

@@ -7,6 +7,7 @@ import threading
 from datetime import datetime
 
 from codemie_core.places import Places
+from codemie_core.redact import redact_text
 from codemie_core.usage.cost import Cost
 from codemie_core.usage.price_list import STANDARD_TIERS, PriceList
 from codemie_core.usage.price_override import FILE_NAME, ModelPrices, PriceOverride, prices_file
@@ -103,7 +104,8 @@ class PriceBook:
     def _warn(self, key: tuple[str, ...], text: str, *args: object) -> None:
         if key not in self._told and len(self._told) < MOST_WARNINGS:
             self._told.add(key)
-            logger.warning(text, *args)
+            # The name of a model is what a client wrote there.
+            logger.warning("%s", redact_text(text % args))
 
 
 _NOTHING = Rates()

@@ -79,6 +79,13 @@ def test_a_turn_of_which_nothing_is_known_is_no_reason_to_complain_about_prices(
     assert caplog.messages == []
 
 
+def test_a_name_that_holds_a_secret_is_told_without_it(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    room.price("anthropic", "sk-ant-api03-" + "planted" * 6)
+    [told] = caplog.messages
+    assert "planted" not in told
+
+
 def test_a_tool_without_a_price_is_told_once(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     usage = Usage(input=1000, output=100, server_tools={"code_execution": 1})
     for _ in range(2):
