@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Read by OpenSSL, httpx, requests and Node: any of them would change whom a test trusts.
 TRUST_VARIABLES = frozenset(
@@ -16,6 +17,9 @@ TRUST_VARIABLES = frozenset(
 # Keys, base URLs and collectors that the SDKs pick up by themselves.
 SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_", "OTEL_")
 
+# How long an example takes depends on the machine.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So does a shell for what it starts in the background, and every child inherits it: no test could press Ctrl-C.

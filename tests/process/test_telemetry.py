@@ -15,6 +15,7 @@ from codemie_core.demo.frames import sse
 from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
 from support.clients import Answer, Http1
+from support.histories import until
 from support.otlp import Collector, attributes_of
 from support.proxy import Mitmproxy, failing_start, reverse
 
@@ -51,6 +52,11 @@ def options(url: str, **more: object) -> dict[str, object]:
 async def ask(proxy: Mitmproxy, *headers: tuple[str, str]) -> Answer:
     async with Http1(proxy.port) as client:
         return await client.ask("POST", "/v1/messages", [("content-type", "application/json"), *headers], ASK)
+
+
+def telemetry_of(proxy: Mitmproxy) -> dict[str, object]:
+    [addon] = [addon for addon in proxy.health()["addons"] if addon["name"] == "telemetry"]
+    return addon["details"]
 
 
 def logged(proxy: Mitmproxy, home: Path) -> str:
@@ -159,6 +165,6 @@ async def test_without_a_collector_nothing_is_sent_anywhere(upstream: Upstream, 
     env = {**ENV, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
     with reverse(upstream.url, options=QUICK, env=env) as proxy:
         await ask(proxy)
-        [told] = [addon for addon in proxy.health()["addons"] if addon["name"] == "telemetry"]
-    assert told["details"] == {"prometheus": True, "collector": "off"}
+        # A turn is counted a little later, and its counters are made with the first one.
+        await until(lambda: telemetry_of(proxy) == {"prometheus": True, "collector": "off"})
     assert collector.bodies == []

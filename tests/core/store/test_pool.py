@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from codemie_core.accounts.state import Change, Cooldown, Home, PoolState, Usage
@@ -181,16 +179,13 @@ def test_old_rests_leave_the_audit_trail_and_what_people_did_stays(filled: Datab
         assert {one.event for one in events(connection)} == {"added"}
 
 
-def test_100_000_conversations_are_loaded_in_less_than_two_seconds(filled: Database) -> None:
+def test_of_more_than_100_000_conversations_the_newest_are_loaded(filled: Database) -> None:
     homes = [
         Home(f"claude:{number:036d}", f"id-{number % 2 + 1}", NOW, NOW + number / 1000) for number in range(100_010)
     ]
     with filled.writing() as connection:
         for begin in range(0, len(homes), 10_000):
             save_changes(connection, homes[begin : begin + 10_000])
-    begun = time.perf_counter()
     found = state(filled)
-    took = time.perf_counter() - begun
     assert len(found.homes) == MOST_HOMES
     assert list(found.homes[:3]) == homes[:-4:-1]
-    assert took < 2, f"{took:.2f} s"
