@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 PAUSE = 0.05
 """Seconds in which turns gather: one wake-up for all of them."""
+BUSY, BUSY_PAUSE = 8, 0.5
+"""From so many turns in one go, the next ones gather longer: going back and forth between threads costs as much as the
+counting."""
 MOST_HELD = 256 * 1024 * 1024
 """Bytes of requests in the queue; beyond it turns are counted without what their request would tell."""
 
@@ -44,6 +47,7 @@ class Clerk:
         self._idle = False
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metering", daemon=True)
 
     def start(self) -> None:
@@ -71,6 +75,7 @@ class Clerk:
     def drain(self, within: float) -> bool:
         """Wait until all turns are recorded; False when `within` seconds were too short. Blocks."""
         deadline = time.monotonic() + within
+        self._hurry.set()
         self._wake.set()
         while self._queue and self._thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -79,6 +84,7 @@ class Clerk:
     def stop(self, within: float) -> bool:
         """Record what is there and end; False when `within` seconds were too short. Blocks."""
         self._closing.set()
+        self._hurry.set()
         self._wake.set()
         self._thread.join(within)
         return not self._thread.is_alive()
@@ -88,17 +94,21 @@ class Clerk:
             self._begin()
         except Exception as error:
             logger.warning("Counting begins without preparation: %s", type(error).__name__)
+        count = 0
         while not self._closing.is_set():
             self._idle = True
             if not self._queue:
                 self._wake.wait()
             self._idle = False
             self._wake.clear()
-            self._closing.wait(PAUSE)
-            self._work()
+            self._hurry.wait(PAUSE if count < BUSY else BUSY_PAUSE)
+            self._hurry.clear()
+            count = self._work()
         self._work()
 
-    def _work(self) -> None:
+    def _work(self) -> int:
+        """How many there were."""
+        before = self.done
         while turns := list(islice(self._queue, MOST_AT_ONCE)):
             made = [record for turn in turns if (record := self._kept(turn)) is not None]
             try:
@@ -109,6 +119,7 @@ class Clerk:
             for turn in turns:
                 self._went += len(turn.request)
                 self._queue.popleft()
+        return self.done - before
 
     def _kept(self, turn: Turn) -> Record | None:
         try:

@@ -138,3 +138,15 @@ def test_who_does_not_listen_costs_no_turn(made: Callable[[Clerk], Clerk], caplo
     assert clerk.drain(PATIENCE)
     assert (clerk.done, clerk.failed) == (2, 0)
     assert "Nobody was told of 1 turns: RuntimeError" in caplog.text
+
+
+def test_who_has_much_to_do_wakes_less_often_and_hurries_when_asked(
+    made: Callable[[Clerk], Clerk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clerk_module, "BUSY_PAUSE", 3600.0)
+    clerk = made(Clerk(lambda turn: record_like(id=turn.id), lambda _: None))
+    for _ in range(2):
+        for number in range(clerk_module.BUSY):
+            clerk.put(turn_like(number=number + 1))
+        assert clerk.drain(30)
+    assert clerk.done == 2 * clerk_module.BUSY
