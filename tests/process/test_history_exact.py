@@ -18,7 +18,7 @@ def test_two_thousand_turns_are_kept_as_they_were_and_cost_neither_memory_nor_ti
     # On a busy machine any call may be interrupted, and any may have to collect garbage: what it worked itself counts,
     # and of that no more than a borrowed processor explains.
     long = [call for call in outcome.slow if call["worked"] >= 0.02 and not call["collected"]]
-    assert len(long) <= TURNS // 500, long
+    assert len(long) <= TURNS // 200, long
 
 
 def test_the_turns_are_of_all_kinds() -> None:
