@@ -113,10 +113,15 @@ def _used(connection: Connection) -> int:
 
 def _give_back(connection: Connection, until: float) -> bool:
     """Let the file become smaller for some milliseconds. Is there more to give back?"""
-    free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+    free = _free(connection)
     given = 0
-    while given < free - SLACK and time.perf_counter() < until:
+    # At least one, however late it is already.
+    while given < free - SLACK and (not given or time.perf_counter() < until):
         # One by one: from Python 3.13 on the driver stops after the first page, however many are asked for.
         connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
         given += 1
-    return given > 0
+    return given > 0 and SLACK < _free(connection) < free
+
+
+def _free(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
