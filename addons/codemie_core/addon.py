@@ -166,7 +166,7 @@ class Addon:
             pending = work()
             if inspect.isawaitable(pending):
                 await asyncio.wait_for(pending, within)
-        except Exception as error:
+        except Exception as error:  # The other addons have their own ends to come to.
             note(self, what, error)
 
     def _run(self, what: str, work: Callable[[], Coroutine[Any, Any, None] | None]) -> None:

@@ -24,7 +24,7 @@ def request_ids(incomplete: str) -> list[str]:
     """The newest turns."""
     try:
         return [each for each in _newest_turns() if each.startswith(incomplete)]
-    except Exception:
+    except Exception:  # As above.
         return []
 
 

@@ -109,7 +109,7 @@ class Recorder:
             except (OSError, SettingsError) as problem:
                 # Of this session alone, perhaps: the others need not wait for it.
                 stuck[record.session_id] = redact_text(str(problem))
-            except Exception as error:
+            except Exception as error:  # An error of ours costs this turn, not those behind it.
                 self.lost += 1
                 logger.error("A turn is missing in the session metrics: %s", type(error).__name__)
             if record.session_id in stuck:

@@ -223,7 +223,7 @@ class Service:
         """The next round is no worse for it."""
         try:
             await work()
-        except Exception as error:
+        except Exception as error:  # A task that ended here would send nothing any more.
             self._tell(Report(problem=f"{type(error).__name__} in our own code; please report it"))
 
     def _tell(self, report: Report) -> None:

@@ -256,7 +256,7 @@ class StoreWorker:
                 after = chore(connection)
         except DatabaseTrouble:
             after = RETRY
-        except Exception as error:
+        except Exception as error:  # The thread has turns to store, whatever a chore meets.
             logger.error("What is old cannot be tidied up: %s", _first_line(error))
             after = CHORE_PAUSE
         with self._wake:

@@ -92,7 +92,7 @@ class Clerk:
     def _run(self) -> None:
         try:
             self._begin()
-        except Exception as error:
+        except Exception as error:  # Turns can be counted without.
             logger.warning("Counting begins without preparation: %s", type(error).__name__)
         count = 0
         while not self._closing.is_set():
@@ -113,7 +113,7 @@ class Clerk:
             made = [record for turn in turns if (record := self._kept(turn)) is not None]
             try:
                 self._deliver(made)
-            except Exception as error:
+            except Exception as error:  # They are stored; and the loop may have ended.
                 logger.error("Nobody was told of %d turns: %s", len(made), type(error).__name__)
             # Only now: whoever drains must find them in the queue until they are delivered.
             for turn in turns:
@@ -124,7 +124,7 @@ class Clerk:
     def _kept(self, turn: Turn) -> Record | None:
         try:
             record = self._keep(turn)
-        except Exception as error:
+        except Exception as error:  # An error of ours costs this turn, not those behind it.
             self.failed += 1
             if self.failed == 1:
                 logger.error("A turn was not counted: %s. Further ones only count as failed.", type(error).__name__)

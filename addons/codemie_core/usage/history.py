@@ -131,7 +131,7 @@ class History:
                 self._trouble = str(missing)
                 self._rest()
                 return
-            except Exception as problem:
+            except Exception as problem:  # Whatever it was, the next try may go well: turns wait for it.
                 self._troubled(f"{problem}" if isinstance(problem, SettingsError) else type(problem).__name__)
                 self._ending.wait(RETRY)
                 continue
