@@ -5,10 +5,10 @@ import pytest
 from soak import run
 from soak.run import Sample, growth, soak
 
-REQUESTS, PART = 5_000, 1_000
+REQUESTS, PART = 6_000, 1_000
 
 
-def test_five_thousand_requests_with_failing_accounts_leave_nothing_behind() -> None:
+def test_six_thousand_requests_with_failing_accounts_leave_nothing_behind() -> None:
     told: list[str] = []
     samples, heard = soak(REQUESTS, PART, told.append)
     assert growth(samples) == [], "\n".join(told)

@@ -97,9 +97,9 @@ def soak(requests: int, part: int, progress: Callable[[str], None]) -> tuple[lis
 
 
 def growth(samples: Sequence[Sample]) -> list[str]:
-    """What has grown from the first fifth, which warms it up, to the last."""
+    """What has grown since the first fifth, which warms it up: from the two fifths after it to the last."""
     fifth = max(1, len(samples) // 5)
-    before, after = samples[fifth - 1 : 2 * fifth], samples[-fifth:]
+    before, after = samples[fifth : 3 * fifth], samples[-fifth:]
     problems = []
     first, last = (statistics.median(sample.memory for sample in some) for some in (before, after))
     if last > first * (1 + MEMORY):
