@@ -206,7 +206,7 @@ uses_uv() {
 }
 
 install_project() {
-    local extras="cli,fast,keyring,oauth,postgres,prices,store,telemetry"
+    local extras="admin,cli,fast,keyring,oauth,postgres,prices,store,telemetry,top"
     if [ "$1" = dev ]; then extras="$extras,dev"; fi
     say "installing mitmproxy and friends [$extras]; the first time takes a minute or two"
     # Stays behind when this is killed half way: pip takes a half-copied package for an installed one.

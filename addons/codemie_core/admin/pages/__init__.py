@@ -1,0 +1,1 @@
+"""The pages an operator opens in a browser."""
