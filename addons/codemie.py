@@ -19,5 +19,8 @@ addons = loading.load_addons(
     ("request_log", "open"),        #  50  open    after everyone who changes the request
     ("usage_metering", "open"),     #  60  open    before those who pass on what it has counted
     ("telemetry", "open"),          #  70  open    tells collectors what was counted
-    ("metrics_sync", "open"),       # 100  open    last: it sends on what was counted
+    ("inspection", "open"),         #  90  open    shows to whoever looks what was said and what was counted
+    ("metrics_sync", "open"),       # 100  open    last of these: it sends on what was counted
+    # 101-500: what is no part of a request's way
+    ("admin_server", "open"),       # 200  open    shows and steers all of the above
 )  # fmt: skip

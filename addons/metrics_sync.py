@@ -176,6 +176,19 @@ class MetricsSync(Addon, priority=100):
         elif not self._ready.is_set():
             self._early.append(record)
 
+    async def sync_now(self) -> str:
+        """Send what waits instead of waiting for the next round; what came of it, in words."""
+        service = self._service
+        if service is None:
+            return f"nothing is sent: {self._why_not or 'it is not up yet'}"
+        if not service.wanted.enabled or service.wanted.dry_run:
+            return "nothing is sent: that is switched off"
+        await service.recorder.drain()
+        report = await service.round()
+        if report.busy:
+            return "another proxy is sending"
+        return f"{report.sent} sent, {report.waiting} waiting{f': {report.problem}' if report.problem else ''}"
+
     def _gateway(self) -> str:
         if SSO_URL_OPTION in ctx.options:
             return str(getattr(ctx.options, SSO_URL_OPTION))

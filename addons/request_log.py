@@ -24,7 +24,7 @@ from codemie_core.logs.log_line import OMITTED, LineFormat, is_session_sync
 from codemie_core.logs.log_problem import problem_level
 from codemie_core.logs.log_record import Answered, Asked, Encoded, Ended, Fields, Flowing
 from codemie_core.logs.log_tap import LogTap
-from codemie_core.logs.log_writer import LogWriter
+from codemie_core.logs.log_writer import Brief, LogWriter
 from codemie_core.model_name import asked_model
 from codemie_core.options import FromEnv
 
@@ -74,6 +74,7 @@ class RequestLog(Addon, priority=50):
         self._writer: LogWriter | None = None
         self._file: LogFile | None = None
         self._tap: LogTap | None = None
+        self._listener: Brief | None = None
 
     def settled(self) -> None:
         """Take new settings while at work too."""
@@ -111,11 +112,18 @@ class RequestLog(Addon, priority=50):
         """Counts of records since the start."""
         return self._writer.shown() if self._writer is not None else {}
 
+    def listen(self, listener: Brief | None) -> None:
+        """Have it told, in the writer's thread, of each exchange that has ended: one line, redacted."""
+        self._listener = listener
+        if self._writer is not None:
+            self._writer.brief = listener
+
     def _apply(self, writer: LogWriter, file: LogFile) -> None:
         profile = core_of(self).layers.profile
         writer.render = LineFormat(self._level, profile.name, profile.provider).render
         writer.max_queue = self.settings.max_queue
         writer.echo = _to_console if self.settings.console else None
+        writer.brief = self._listener
         file.keep_days = self.settings.keep_days
 
     def _heard(self, trouble: str | None) -> None:

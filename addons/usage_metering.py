@@ -20,6 +20,7 @@ from codemie_core.decoding import decode_bounded
 from codemie_core.durations import Duration, Size
 from codemie_core.exchange import Exchange, Terminal, exchange_of
 from codemie_core.head_fields import field_value
+from codemie_core.model_name import asked_model
 from codemie_core.pricing import PriceBook
 from codemie_core.recorded import UsageRecordedHook
 from codemie_core.store.keeping import Keeping
@@ -121,6 +122,11 @@ class UsageMetering(Addon, priority=60):
             return {}
         counted = {"turns": clerk.done, "uncounted": clerk.failed, "unread": clerk.unread, "queued": clerk.waiting}
         return {**counted, "history": history.shown()}
+
+    def model_of(self, exchange: Exchange) -> str:
+        """The model that a turn under way asks for; "" where that is not known."""
+        turn = self._turns.get(exchange.request_id)
+        return asked_model(exchange.path, turn.request, turn.encoding) if turn is not None else ""
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """It is what it will be when it goes out."""

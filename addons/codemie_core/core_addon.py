@@ -53,6 +53,8 @@ class CoreAddon:
         """Does an addon ask every client for a key? Then clients on other machines may come in."""
         self.signed_hosts: tuple[str, ...] = ()
         """Where an addon signs requests in, as host:port: in scope wherever that was named."""
+        self.admin_port: int | None = None
+        """Where the operator's side listens on this machine."""
         self._heap = Heap()
         self._configured = False
         self._failed_observers: set[str] = set()
@@ -160,11 +162,17 @@ class CoreAddon:
         proxyserver = ctx.master.addons.get("proxyserver")
         return [(address[0], address[1]) for address in proxyserver.listen_addrs()] if proxyserver else []
 
+    def announce_admin(self, port: int | None) -> None:
+        """The operator's side listens there, or nowhere: the register tells."""
+        self.admin_port = port
+        if self.running_since:
+            self._enter_register()
+
     def _enter_register(self) -> None:
         pid, started = this_process()
         addresses = tuple(dict.fromkeys(f"{host}:{port}" for host, port in self.listening()))
-        began = self.running_since or 0.0
-        entry = RunningProxy(RUN_ID, pid, started, began, addresses, tuple(ctx.options.mode), __version__)
+        began, modes = self.running_since or 0.0, tuple(ctx.options.mode)
+        entry = RunningProxy(RUN_ID, pid, started, began, addresses, modes, __version__, self.admin_port)
         try:
             write_entry(self.places, entry)
         except (OSError, SettingsError) as problem:

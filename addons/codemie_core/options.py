@@ -2,12 +2,14 @@
 
 A model field `connect_timeout` of the addon `upstream_attempts` becomes the option
 `codemie_upstream_attempts_connect_timeout`, the variable CODEMIE_UPSTREAM_ATTEMPTS_CONNECT_TIMEOUT and the key
-`connect_timeout` in the section `upstream_attempts` of codemie.yaml. Environment, file, CodeMie profile and built-in
-default, in this order, make the option's default; mitmproxy's own ways to set an option stand above.
+`connect_timeout` in the section `upstream_attempts` of codemie.yaml. Environment, what was changed by the admin API,
+file, CodeMie profile and built-in default, in this order, make the option's default; mitmproxy's own ways to set an
+option stand above.
 """
 
 from __future__ import annotations
 
+import logging
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +25,11 @@ from codemie_core.errors import SettingsError
 from codemie_core.profile import Profile
 from codemie_core.settings import coerce_env
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "codemie_"
+STORED = "changed by the admin API"
+"""The name of that source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,10 @@ class Layers:
     file_name: str = "codemie.yaml"
     profile: Profile = field(default_factory=Profile)
     problems: list[str] = field(default_factory=list)
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    """What was changed while a proxy ran, by the settings' keys."""
+    given: set[str] = field(default_factory=set)
+    """Options that `--set` or mitmproxy's config.yaml decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,11 @@ class Setting:
                 value = coerce_env(source.raw, self.typespec, source.place) if environment else source.raw
                 self._check(value)
             except SettingsError as problem:
-                layers.problems.append(f"{source.place}: {problem}")
+                if source.name == STORED:
+                    # Another version wrote it; nobody could start the proxy that would mend it.
+                    logger.warning("%s: %s; it does not count", source.place, problem)
+                else:
+                    layers.problems.append(f"{source.place}: {problem}")
             else:
                 found = Resolved(self, self.text(value), source.name)
         return found
@@ -166,6 +180,8 @@ class Setting:
             if isinstance(mark, FromEnv) and mark.variable in layers.environ:
                 said = mark.read(layers.environ[mark.variable])
                 yield Source(f"environment: {mark.variable}", mark.variable, said)
+        if self.key in layers.stored:
+            yield Source(STORED, f"{self.key}, {STORED}", layers.stored[self.key])
         section = layers.file.get(self.section, {}) if self.section else layers.file
         if isinstance(section, Mapping) and self.name in section:
             yield Source(layers.file_name, f"{layers.file_name}: {self.key}", section[self.name])
@@ -202,6 +218,8 @@ def settings_of(section: str, model: type[BaseModel]) -> list[Setting]:
 def declare(loader: Loader, section: str, model: type[BaseModel], layers: Layers) -> None:
     """Add the options of a model, with their resolved defaults."""
     for setting in settings_of(section, model):
+        if setting.option in loader.master.options.deferred:
+            layers.given.add(setting.option)
         loader.add_option(
             setting.option, setting.typespec, setting.resolve(layers).value, setting.help, setting.choices
         )

@@ -73,6 +73,13 @@ class PriceBook:
             self._warn(("tool", provider, tool), text, tool, provider or "an unknown provider", self.override.path)
         return cost_of(usage, rates, version)
 
+    def rates(self, provider: str, model: str, at: datetime) -> tuple[Rates, str] | None:
+        """What its tokens cost at that time, and by which prices; None when nobody knows."""
+        self.load()
+        if self.override.look():
+            self._entries.clear()
+        return self._found(provider, model, "", at)
+
     def _found(self, provider: str, model: str, tier: str, at: datetime) -> tuple[Rates, str] | None:
         """The rates, and the version of the prices they come from."""
         entry = self._entry(provider, model) if self.override.prices.models else None

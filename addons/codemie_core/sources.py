@@ -13,6 +13,7 @@ from codemie_core.options import PREFIX, Layers, settings_of
 from codemie_core.places import Places
 from codemie_core.profile import Profile, load_profile
 from codemie_core.settings import load_config_file, nearest
+from codemie_core.store.stored_settings import stored_settings
 
 
 class Configurable(Protocol):
@@ -26,7 +27,10 @@ class Configurable(Protocol):
 
 
 def read_layers(places: Places, environ: Mapping[str, str], deferred: Mapping[str, Any]) -> Layers:
-    """Read codemie.yaml and the CodeMie profile. A file that cannot be used is a problem, not an exception."""
+    """Read codemie.yaml, the CodeMie profile, and what the admin API changed.
+
+    A file that cannot be used is a problem, not an exception.
+    """
     problems: list[str] = []
     source, named = _early(deferred, environ, "config")
     path = Path(named).expanduser() if named else places.config
@@ -43,7 +47,7 @@ def read_layers(places: Places, environ: Mapping[str, str], deferred: Mapping[st
         profile = load_profile(places, environ, wanted or None, _working_folder())
     except SettingsError as problem:
         problems.append(f"{source}{problem}")
-    return Layers(environ, file, str(path), profile, problems)
+    return Layers(environ, file, str(path), profile, problems, stored_settings(places, environ))
 
 
 def _working_folder() -> Path | None:

@@ -356,3 +356,18 @@ async def test_without_a_running_proxy_its_hooks_do_nothing(home: Path) -> None:
         addon.exchange_done(exchange_of(flow))
         await addon.stop()
     assert not (home / "logs").exists()
+
+
+async def test_whoever_listens_hears_one_line_of_each_exchange_also_when_the_log_began_later(home: Path) -> None:
+    addon, told = RequestLog(), []
+    addon.listen(lambda *brief: told.append(brief))
+    async with core_room.running(addon) as room:
+        running = Log(room, home)
+        await running.turn(ask(), reply(), b"one")
+        await running.read()
+        assert [(level, source) for _, level, source, _ in told] == [(logging.INFO, "proxy-access")]
+        addon.listen(None)
+        addon.start()
+        await running.turn(ask(), reply(), b"one")
+        await addon.stop()
+    assert len(told) == 1

@@ -263,3 +263,11 @@ async def test_switched_off_and_on_again_it_counts_with_what_is_new(metered: Met
     await metered.answered(await metered.asked(), *frames(*STREAM))
     (record,) = await metered.records()
     assert record.complete
+
+
+async def test_the_model_of_a_turn_under_way_is_known_until_it_ends(metered: Metered) -> None:
+    flow = await metered.asked()
+    exchange = exchange_of(flow)
+    assert metered.addon.model_of(exchange) == "claude-opus-4-6"
+    await metered.answered(flow, *frames(*STREAM))
+    assert metered.addon.model_of(exchange) == ""

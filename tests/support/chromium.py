@@ -26,7 +26,7 @@ def browser_script(folder: Path) -> Iterator[Path]:
     script, pid = folder / "browser", folder / "browser.pid"
     os.mkfifo(pid)
     reading = os.open(pid, os.O_RDONLY | os.O_NONBLOCK)
-    script.write_text(f'#!/bin/sh\necho $$ > {shlex.quote(str(pid))}\nexec {shlex.join(_command(folder))} "$1"\n')
+    script.write_text(f'#!/bin/sh\necho $$ > {shlex.quote(str(pid))}\nexec {shlex.join(command(folder))} "$1"\n')
     script.chmod(0o700)
     try:
         yield script
@@ -41,14 +41,15 @@ def browser_script(folder: Path) -> Iterator[Path]:
 def browsing(folder: Path, address: str) -> Iterator[None]:
     """Chromium at `address`."""
     quiet = subprocess.DEVNULL
-    with subprocess.Popen([*_command(folder), address], stdin=quiet, stdout=quiet, stderr=quiet) as process:
+    with subprocess.Popen([*command(folder), address], stdin=quiet, stdout=quiet, stderr=quiet) as process:
         try:
             yield
         finally:
             process.terminate()
 
 
-def _command(folder: Path) -> list[str]:
+def command(folder: Path) -> list[str]:
+    """The command that starts it, with a profile below `folder`."""
     assert CHROMIUM is not None
     return [CHROMIUM, *_QUIET, f"--user-data-dir={folder / 'chromium'}"]
 

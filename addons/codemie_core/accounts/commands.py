@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mitmproxy import command, ctx, exceptions, flow, http
 from mitmproxy.utils import asyncio_utils
@@ -21,6 +21,9 @@ from codemie_core.accounts.strategies import STRATEGIES
 from codemie_core.errors import CodemieError
 from codemie_core.exchange import BOOK
 from codemie_core.settings import nearest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 STRATEGY_OPTION = "codemie_account_rotation_strategy"
 HIGHEST = 1000
@@ -41,6 +44,8 @@ class Keeper(Protocol):
     def act(
         self, name_or_id: str, action: str, value: object, reason: str, who: str
     ) -> Coroutine[Any, Any, object]: ...
+
+    def change(self, work: Callable[[Connection], object]) -> Coroutine[Any, Any, object]: ...
 
 
 class AccountCommands:
@@ -83,6 +88,29 @@ class AccountCommands:
             raise exceptions.CommandError(f"a priority is a number from 0 to {HIGHEST}; the lowest goes first")
         self._act(self._named(name), "priority", priority, "", f"has priority {priority}")
 
+    @named("codemie.accounts.weight")
+    def accounts_weight(self, name: str, weight: int) -> None:
+        """Say how large an account's share is among those of one priority, in all proxies."""
+        self._change(self._named(name), f"has weight {weight}", "set_weight", weight)
+
+    @named("codemie.accounts.rename")
+    def accounts_rename(self, name: str, new_name: str) -> None:
+        """Give an account another name, in all proxies; its history and conversations stay."""
+        self._change(self._named(name), f"is {new_name} now", "rename", new_name)
+
+    @named("codemie.accounts.reset")
+    def accounts_reset(self, name: str) -> None:
+        """Forget what was heard of an account's limits: it is asked again at once, in all proxies."""
+        self._change(self._named(name), "is asked again", "end_limits")
+
+    @named("codemie.accounts.remove")
+    def accounts_remove(self, name: str, sure: str) -> None:
+        """Forget an account and its secret, in all proxies; `sure` must be yes."""
+        account = self._named(name)
+        if sure != "yes":
+            raise exceptions.CommandError(f"{account.name} and its secret would go for good: say yes to it")
+        self._change(account, "is removed", "remove")
+
     @named("codemie.accounts.strategy")
     def accounts_strategy(self, name: str = "") -> str:
         """Show how an account is chosen, or choose another way for this proxy until it ends."""
@@ -112,12 +140,26 @@ class AccountCommands:
         raise exceptions.CommandError(f"there is no account {name!r}; {meant}")
 
     def _act(self, account: Account, action: str, value: object, reason: str, done: str) -> None:
+        acting = self.keeper.act(account.id, action, value, reason, WHO)
+        self._begin_to(account, action, f"{done}{f': {reason}' if reason else ''}", acting)
+
+    def _change(self, account: Account, done: str, action: str, *values: object) -> None:
+        """`action`: a function of codemie_core/accounts/changes.py."""
+
+        def change(connection: Connection) -> None:
+            from codemie_core.accounts import changes
+
+            getattr(changes, action)(connection, account.id, *values, WHO, time.time())
+
+        self._begin_to(account, action.replace("_", " "), done, self.keeper.change(change))
+
+    def _begin_to(self, account: Account, action: str, done: str, work: Coroutine[Any, Any, object]) -> None:
         async def acting() -> None:
             try:
-                await self.keeper.act(account.id, action, value, reason, WHO)
+                await work
             except CodemieError as problem:
                 logger.error("account %s: %s failed: %s", account.name, action, problem)
             else:
-                logger.info("account %s %s%s", account.name, done, f": {reason}" if reason else "")
+                logger.info("account %s %s", account.name, done)
 
         asyncio_utils.create_task(acting(), name=f"{action} {account.name}", keep_ref=True)

@@ -72,6 +72,9 @@ class PoolKeeper:
         self._saving: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._revision = self._accounts_revision = 0
+        self._news = asyncio.Event()
+        self._known = 0
+        """The revision of the accounts that the pool has."""
         self._locked_out = ""
         """Why news could not be read in full: what the vault said."""
 
@@ -154,6 +157,39 @@ class PoolKeeper:
             raise SettingsError("there are no accounts yet: codemie-proxy accounts add")
         await self._worker.call(change)
 
+    async def change[Result](self, work: Callable[[Connection], Result]) -> Result:
+        """Change accounts, for all proxies: `work` is done in one transaction, in the store's thread.
+
+        The pool of this process has it when this returns. DatabaseTrouble where there is no database.
+        """
+        from codemie_core.store.database import accounts_revision
+
+        if self._worker is None:
+            raise DatabaseTrouble("there are no accounts yet: codemie-proxy accounts add")
+        result, revision = await self._worker.call(lambda connection: (work(connection), accounts_revision(connection)))
+        await self.has(revision)
+        return result
+
+    async def has(self, revision: int, within: float = PATIENCE) -> bool:
+        """Wait until the pool has the accounts of this revision of the database, at most so many seconds."""
+        if self._loop is None:
+            return False
+        if self._worker is not None:
+            self._worker.look()
+        try:
+            async with asyncio.timeout(within):
+                while self._known < revision:
+                    await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _tell(self, revision: int) -> None:
+        """Those who wait in `has`."""
+        self._known = revision
+        self._news.set()
+        self._news = asyncio.Event()
+
     async def _from_vault(self, account: Account) -> SecretStr:
         sealed = self._keys.get(account.id)
         # Unless it was found bad: an account has to take over from another also while the database is away.
@@ -189,6 +225,7 @@ class PoolKeeper:
         self.pool.restore(loaded.state)
         self.settings, self._versions, self._keys = loaded.settings, loaded.versions, loaded.keys
         self._revision, self._accounts_revision = loaded.revision, loaded.accounts_revision
+        self._tell(loaded.accounts_revision)
 
     async def _await_database(self) -> None:
         while not await self._is_ending(LOOK):
@@ -288,6 +325,7 @@ class PoolKeeper:
             self._keep_signed_in(self._worker)
         self._take_state(loaded.state)
         self._changed()
+        self._tell(loaded.accounts_revision)
 
     def _save(self) -> None:
         self._saving = None

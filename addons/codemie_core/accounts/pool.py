@@ -21,7 +21,7 @@ from codemie_core.accounts.empty import Unusable
 from codemie_core.accounts.health import Health
 from codemie_core.accounts.limits import Limits
 from codemie_core.accounts.member import Member
-from codemie_core.accounts.state import Change, Cooldown, PoolState, Status
+from codemie_core.accounts.state import Change, Cooldown, PoolState, Status, Usage
 from codemie_core.accounts.strategies import SESSION_KEY, strategy_named
 from codemie_core.accounts.substitutes import parse_substitutes
 from codemie_core.accounts.verdicts import Act, Scope, Verdict
@@ -179,6 +179,16 @@ class Pool:
         if member is None:
             return Status("unknown")
         return reasons.status(member, self._chooser.conversations.on(account_id), self._clock())
+
+    def windows(self, account_id: str) -> tuple[Usage, ...]:
+        """What was last heard of an account's windows."""
+        health = self._healths.get(account_id)
+        return tuple(health.windows.values()) if health is not None else ()
+
+    def resting(self, account_id: str) -> Cooldown | None:
+        """The cooldown of a whole account that is in force now."""
+        health = self._healths.get(account_id)
+        return health.blocking("", self._clock()) if health is not None else None
 
     def restore(self, state: PoolState) -> None:
         """Take up what was stored when an earlier process ended."""

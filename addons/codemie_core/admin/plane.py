@@ -45,7 +45,7 @@ class Plane:
     ) -> None:
         self.core, self.places, self.environ = core, places, environ
         self.hub, self.logs, self.clock = hub, logs, clock
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="admin")
+        self._threads = _threads()
         self._store: SharedStore | None = None
         self._opening = asyncio.Lock()
 
@@ -96,11 +96,12 @@ class Plane:
         await self.write(lambda connection: audit.record(connection, "", "", event, reason, who, self.clock))
 
     async def close(self) -> None:
-        """Give the database back. What still hangs in a thread is left to itself."""
+        """Give the database back; asked again it opens anew. What still hangs in a thread is left to itself."""
         store, self._store = self._store, None
         if store is not None:
             await asyncio.to_thread(store.release)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        hanging, self._threads = self._threads, _threads()
+        hanging.shutdown(wait=False, cancel_futures=True)
 
     async def _told[T](self, work: Callable[[], T]) -> T:
         try:
@@ -113,3 +114,7 @@ class Plane:
             if self._store is None:
                 self._store = await self._told(lambda: take_store(self.places, self.environ))
             return self._store
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="admin")

@@ -118,8 +118,8 @@ def add(
 
     For an account with a sign-in instead of a key: codemie-proxy auth login anthropic --name NAME
     """
+    from codemie_core.accounts.entry import Asked
     from codemie_core.cli import accounts_add
-    from codemie_core.cli.accounts_input import Asked
 
     asked = Asked(
         name=name,

@@ -5,16 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from codemie_core.accounts.account import Account
-from codemie_core.accounts.pool import Pool
-from codemie_core.accounts.state import Status
+from codemie_core.accounts.roster import NONE_YET
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.settings import nearest
 from codemie_core.store.place import database_file, store_exists
 
 if TYPE_CHECKING:
@@ -22,9 +19,6 @@ if TYPE_CHECKING:
 
     from codemie_core.store.database import Database
     from codemie_core.vault import Vault
-
-NONE_YET = "there are no accounts yet. Add one: codemie-proxy accounts add NAME --provider anthropic"
-_OLD_EVENTS = 10_000
 
 
 class Book:
@@ -95,52 +89,6 @@ class Book:
             yield database
         finally:
             database.close()
-
-
-def accounts(connection: Connection) -> list[Account]:
-    """All of them, those that go first at the top."""
-    from codemie_core.store.accounts import load_accounts
-
-    return sorted(load_accounts(connection), key=lambda account: (account.priority, account.name))
-
-
-def one(connection: Connection, name: str) -> Account:
-    """The account of this name or id. SettingsError names the nearest."""
-    from codemie_core.store.accounts import find
-
-    found = find(connection, name)
-    if found is not None:
-        return found
-    names = [account.name for account in accounts(connection)]
-    if not names:
-        raise SettingsError(NONE_YET)
-    close = nearest(name, names)
-    meant = f"did you mean {close!r}? " if close else ""
-    raise SettingsError(f"there is no account {name!r}; {meant}codemie-proxy accounts list shows all")
-
-
-def past_id(connection: Connection, name: str) -> str:
-    """The id of an account that is there, else of the last one of this name or id that was."""
-    from codemie_core.store.accounts import find
-    from codemie_core.store.audit import events
-
-    found = find(connection, name)
-    if found is not None:
-        return found.id
-    for event in events(connection, limit=_OLD_EVENTS):
-        if event.account_id and name in (event.account_name, event.account_id):
-            return event.account_id
-    return one(connection, name).id
-
-
-def statuses(connection: Connection, found: Sequence[Account], now: float) -> dict[str, Status]:
-    """How they are, by id: what the pool of a proxy started now would say."""
-    from codemie_core.store.pool import load_state
-
-    pool = Pool(clock=lambda: now)
-    pool.set_accounts(found)
-    pool.restore(load_state(connection, now))
-    return {account.id: pool.status(account.id) for account in found}
 
 
 def operator() -> str:

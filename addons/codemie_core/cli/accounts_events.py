@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from codemie_core.accounts import words
-from codemie_core.cli.accounts_book import Book, past_id
+from codemie_core.accounts.roster import past_id
+from codemie_core.cli.accounts_book import Book
 from codemie_core.cli.accounts_output import new_table, print_table
 from codemie_core.redact import redact_text
 

@@ -39,7 +39,8 @@ def strategy_names(incomplete: str) -> list[str]:
 
 
 def _stored() -> list[str]:
-    from codemie_core.cli.accounts_book import Book, accounts
+    from codemie_core.accounts.roster import accounts
+    from codemie_core.cli.accounts_book import Book
 
     book = Book()
     if not book.begun:

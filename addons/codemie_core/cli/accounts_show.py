@@ -8,8 +8,9 @@ import typer
 
 from codemie_core.accounts import words
 from codemie_core.accounts.account import Account
+from codemie_core.accounts.roster import NONE_YET, accounts, one, statuses
 from codemie_core.accounts.state import Status
-from codemie_core.cli.accounts_book import NONE_YET, Book, accounts, one, statuses
+from codemie_core.cli.accounts_book import Book
 from codemie_core.cli.accounts_events import event_as_json, event_line
 from codemie_core.cli.accounts_output import new_table, print_rows, print_table
 

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 import typer
 
-from codemie_core.accounts.strategies import STRATEGIES
+from codemie_core.accounts.strategy_choice import DEFAULT, VARIABLE, WORDS, check, choose, chosen
 from codemie_core.cli.accounts_book import Book, operator
 from codemie_core.cli.accounts_output import NOTICE, new_table, print_table, say
-from codemie_core.errors import SettingsError
-from codemie_core.settings import nearest
-
-SETTING = "account_rotation.strategy"
-VARIABLE = "CODEMIE_ACCOUNT_ROTATION_STRATEGY"
-DEFAULT = "session"
-
-WORDS: Mapping[str, str] = {
-    "session": "a new conversation takes the lowest priority number, equals share by weight; it stays for 5 h",
-    "global-session": "all clients share one account for 5 h, then the first that is free",
-    "least-used": "a new conversation takes the account that has used least of its limits",
-    "drain-soonest": "a new conversation takes the account whose limit resets first, before the rest of it is lost",
-}
 
 
 def strategy(name: str, as_json: bool) -> None:
     """Show it; with a name, use that one from now on."""
     book = Book()
-    if name and name not in STRATEGIES:
-        close = nearest(name, STRATEGIES)
-        meant = f"did you mean {close!r}? There are" if close else "there are"
-        raise SettingsError(f"there is no strategy {name!r}; {meant}: {', '.join(STRATEGIES)}")
     if name:
-        _choose(book, name)
+        check(name)
+        with book.writing() as connection:
+            choose(connection, name, operator())
     stored = _stored(book)
     current, source = book.setting("account_rotation", "strategy")
     pinned = source == VARIABLE
@@ -54,23 +38,11 @@ def strategy(name: str, as_json: bool) -> None:
         say(f"{VARIABLE}={current} is set here, and stands above this for every proxy that is started with it.")
 
 
-def _choose(book: Book, name: str) -> None:
-    from codemie_core.store.audit import record
-    from codemie_core.store.settings import put_setting
-
-    with book.writing() as connection:
-        put_setting(connection, SETTING, name)
-        record(connection, "", "", "strategy", name, operator())
-
-
 def _stored(book: Book) -> str:
-    from codemie_core.store.settings import load_settings
-
     if not book.begun:
         return ""
     with book.reading() as connection:
-        found = load_settings(connection).get(SETTING)
-    return found if isinstance(found, str) and found in STRATEGIES else ""
+        return chosen(connection)
 
 
 def _print(current: str) -> None:

@@ -20,11 +20,13 @@ from codemie_core.cli import (
     export,
     keys,
     metrics,
+    open_page,
     requests,
     sessions,
     start,
     stats,
     status,
+    top,
     vault,
     version,
 )
@@ -53,7 +55,9 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(requests.app, name="requests")
 app.add_typer(metrics.app, name="metrics")
 app.command(epilog=export.EXAMPLES)(export.export)
+app.command("open", epilog=open_page.EXAMPLES)(open_page.open_page)
 app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
+app.command(epilog=top.EXAMPLES)(top.top)
 app.command(epilog="Example: codemie-proxy version")(version.version)
 
 

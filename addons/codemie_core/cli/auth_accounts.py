@@ -7,53 +7,32 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import SecretStr
 
 from codemie_core.accounts import words
-from codemie_core.accounts.account import Account, Kind
+from codemie_core.accounts.account import Account
+from codemie_core.accounts.roster import accounts, statuses
 from codemie_core.accounts.secrets import SecretTrouble
-from codemie_core.cli.accounts_book import Book, accounts, operator, statuses
+from codemie_core.cli.accounts_book import Book, operator
 from codemie_core.cli.accounts_output import NOTICE, new_table, print_table, result, say
 from codemie_core.cli.auth_context import COMMAND, run
 from codemie_core.errors import CodemieError, SettingsError
 from codemie_core.oauth import pending
 from codemie_core.oauth.grants import Way, discovered, revoke
-from codemie_core.oauth.providers import OAuthProvider, load_providers
+from codemie_core.oauth.held import Held, is_with, sign_ins, ways
+from codemie_core.oauth.providers import OAuthProvider, load_providers, provider_named
 from codemie_core.oauth.tokens import Tokens
-from codemie_core.settings import nearest
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from codemie_core.accounts.vault_door import VaultDoor
     from codemie_core.store.worker import StoreWorker
 
 
 class RevocationFailed(CodemieError):
     """The account is gone here; at the provider the sign-in is not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An account and what its sign-in has; None when that does not open or cannot be read."""
-
-    account: Account
-    tokens: Tokens | None
-
-
-def provider_named(book: Book, name: str) -> OAuthProvider:
-    """Where to sign in. SettingsError names the nearest and all."""
-    known = load_providers(book.places, book.environ)
-    if name in known:
-        return known[name]
-    names = ["codemie", *known]
-    close = nearest(name, names)
-    meant = f"did you mean {close!r}? " if close else ""
-    raise SettingsError(f"there is no provider {name!r} to sign in to; {meant}there is: {', '.join(names)}")
 
 
 def ca_file(book: Book) -> str:
@@ -69,7 +48,7 @@ def providers(as_json: bool) -> None:
     table.add_row("codemie", "CodeMie, for the proxy as a whole", "not needed", "browser, paste, token")
     for name, found in known.items():
         client = "set" if found.client_id else f"missing: set {found.variable}"
-        table.add_row(name, found.api or "-", client, ", ".join(_ways(found)))
+        table.add_row(name, found.api or "-", client, ", ".join(ways(found)))
     if as_json:
         result("", [_provider_shown(found) for found in known.values()], as_json)
         return
@@ -79,7 +58,7 @@ def providers(as_json: bool) -> None:
 def status(name: str, as_json: bool) -> None:
     """The accounts that are signed in to this provider. 1 when there is none, or one has to sign in again."""
     book = Book()
-    provider, now = provider_named(book, name), book.clock()
+    provider, now = provider_named(book.places, book.environ, name), book.clock()
     found = held_by(book, provider) if book.begun else []
     with_status: list[tuple[Held, str]] = []
     if found:
@@ -91,7 +70,7 @@ def status(name: str, as_json: bool) -> None:
     elif found:
         table = new_table("Account", "State", "Access until", "Renewed by itself")
         for held, state in with_status:
-            table.add_row(held.account.name, state, _until(held.tokens), _renewed(held))
+            table.add_row(held.account.name, state, _until(held.tokens), "yes" if held.renewed else "no")
         print_table(table)
     over = [held.account.name for held in found if held.account.needs_login or held.tokens is None]
     if not found:
@@ -108,7 +87,7 @@ def refresh(name: str, account: str, as_json: bool) -> None:
 
     book = Book()
     authority = ca_file(book)
-    provider = provider_named(book, name)
+    provider = provider_named(book.places, book.environ, name)
     chosen = [held.account for held in chosen_of(book, provider, account)]
 
     async def renewing() -> list[CodemieError]:
@@ -151,7 +130,7 @@ async def token_of(book: Book, account: Account) -> SecretStr:
 def logout(name: str, account: str, as_json: bool) -> None:
     """Have the provider forget the sign-in, and remove the account. RevocationFailed when only the latter was done."""
     book = Book()
-    provider = provider_named(book, name)
+    provider = provider_named(book.places, book.environ, name)
     found = chosen_of(book, provider, account)
     if len(found) > 1:
         names = ", ".join(held.account.name for held in found)
@@ -175,19 +154,9 @@ def logout(name: str, account: str, as_json: bool) -> None:
 
 def held_by(book: Book, provider: OAuthProvider) -> list[Held]:
     """The accounts that are signed in to it. One whose tokens do not open counts when it is for the same API."""
-    from codemie_core.store.secrets import all_secrets
-
     with book.reading() as connection:
-        candidates = [account for account in accounts(connection) if account.kind is Kind.OAUTH]
-        if not candidates:
-            return []
-        sealed = all_secrets(connection)
-        held = [_opened(book, connection, account, sealed.get(account.id, (b"", 0))[0]) for account in candidates]
-    return [
-        one
-        for one in held
-        if (one.tokens.provider == provider.name if one.tokens else one.account.provider == provider.provider)
-    ]
+        found = sign_ins(connection, accounts(connection), book.vault)
+    return [one for one in found if is_with(one, provider)]
 
 
 def chosen_of(book: Book, provider: OAuthProvider, name: str) -> list[Held]:
@@ -247,19 +216,6 @@ async def _store(book: Book) -> AsyncIterator[tuple[StoreWorker, VaultDoor]]:
         database.close()
 
 
-def _opened(book: Book, connection: Connection, account: Account, sealed: bytes) -> Held:
-    try:
-        opened = book.vault(connection).open(sealed, f"account:{account.id}") if sealed else None
-        return Held(account, Tokens.parse(opened.get_secret_value()) if opened else None)
-    except (CodemieError, ValueError):
-        return Held(account, None)
-
-
-def _ways(provider: OAuthProvider) -> list[str]:
-    ways = ["browser", "paste"] if provider.authorize_url or provider.issuer else []
-    return [*ways, "device"] if provider.device_url else ways
-
-
 def _provider_shown(found: OAuthProvider) -> dict[str, Any]:
     return {
         "name": found.name,
@@ -267,7 +223,7 @@ def _provider_shown(found: OAuthProvider) -> dict[str, Any]:
         "base_url": found.api or None,
         "client": bool(found.client_id),
         "client_variable": found.variable,
-        "ways": _ways(found),
+        "ways": ways(found),
         "revokes": bool(found.revoke_url or found.issuer),
     }
 
@@ -276,10 +232,6 @@ def _until(tokens: Tokens | None) -> str:
     if tokens is None:
         return "-"
     return words.local(tokens.expires_at) if tokens.expires_at is not None else "its provider has not said"
-
-
-def _renewed(held: Held) -> str:
-    return "yes" if held.tokens and held.tokens.refresh and not held.account.needs_login else "no"
 
 
 def _shown(held: Held, state: str) -> dict[str, Any]:
@@ -291,6 +243,6 @@ def _shown(held: Held, state: str) -> dict[str, Any]:
         "needs_login": held.account.needs_login,
         "expires_at": words.moment(tokens.expires_at) if tokens else None,
         "expires_in_seconds": None if left is None else round(left),
-        "renewed": _renewed(held) == "yes",
+        "renewed": held.renewed,
         "scope": tokens.scope if tokens else None,
     }

@@ -14,25 +14,29 @@ from codemie_core.arrival import first_arrival
 from codemie_core.callback import CallbackServer
 from codemie_core.cli.accounts_book import Book, operator
 from codemie_core.cli.accounts_output import NOTICE, result, say
-from codemie_core.cli.auth_accounts import ca_file, provider_named
+from codemie_core.cli.auth_accounts import ca_file
 from codemie_core.cli.auth_context import run
-from codemie_core.credential import is_loopback
 from codemie_core.errors import CodemieError, SettingsError
 from codemie_core.oauth.device import agreed
-from codemie_core.oauth.grants import Way, ask_device, discovered, exchange_code
+from codemie_core.oauth.grants import Way, ask_device, discovered
 from codemie_core.oauth.login import (
+    TERMS,
     Answer,
     Begun,
     LoginFailed,
     begin,
+    callback_port,
     check_name,
     checked,
+    exchanged,
+    how_to_paste,
     keep,
     read_address,
     read_pasted,
+    redirect_uri_of,
     take,
 )
-from codemie_core.oauth.providers import OAuthProvider
+from codemie_core.oauth.providers import OAuthProvider, provider_named
 from codemie_core.oauth.tokens import Tokens
 from codemie_core.sso.browser import open_browser
 from codemie_core.sso.login import first_line
@@ -40,11 +44,6 @@ from codemie_core.sso.paste import can_ask, hidden, lines
 
 _STDIN = 0
 _LONGEST_LINE = 16 * 1024
-_CALLBACK_PATH = "/callback"
-TERMS = (
-    "Use accounts of your own only. A provider may allow a plan, such as Claude Pro or ChatGPT Plus, in its own apps\n"
-    "alone; an API key is what it offers for all else: codemie-proxy accounts add NAME --provider {provider}"
-)
 
 
 class SignIn:
@@ -72,7 +71,7 @@ class SignIn:
             self._state, self._path = begun.state, urlsplit(uri).path or "/"
             say(f"To sign in, open:\n\n  {begun.url}\n")
             if asking and not paste:
-                say(_how_to_paste(uri, callback is not None))
+                say(f"{how_to_paste(uri, callback is not None)} It stays hidden; Enter.")
             try:
                 answer = await self._arriving(stack, begun, callback, may_open and not paste, asking, paste)
                 account = self._keep(provider, await self._exchanged(provider, begun, answer))
@@ -98,11 +97,11 @@ class SignIn:
         self, stack: AsyncExitStack, provider: OAuthProvider, port: int
     ) -> tuple[str, CallbackServer[Answer] | None]:
         """The redirect URI, and the server behind it where that is on this machine."""
-        fixed = urlsplit(provider.redirect_uri)
-        if provider.redirect_uri and not is_loopback(fixed.hostname or ""):
+        here = callback_port(provider)
+        if here is None:
             return provider.redirect_uri, None
-        server = await stack.enter_async_context(CallbackServer(self._read, fixed.port or port))
-        return provider.redirect_uri or f"http://127.0.0.1:{server.port}{_CALLBACK_PATH}", server
+        server = await stack.enter_async_context(CallbackServer(self._read, here or port))
+        return redirect_uri_of(provider, server.port), server
 
     def _read(self, target: str) -> Answer | None:
         return read_address(target, self._path, self._state)
@@ -139,10 +138,7 @@ class SignIn:
         with self._book.writing() as connection:
             taken = take(connection, self._book.vault(connection), begun.id, now)
         held = checked(taken, begun.state)
-        if answer.error:
-            raise LoginFailed(f"{provider.name} did not sign you in: {_plain(answer.error)}")
-        code, verifier = answer.code.get_secret_value(), held.verifier.get_secret_value()
-        return await exchange_code(provider, self._way, code, verifier, held.redirect_uri, begun.state, now)
+        return await exchanged(provider, self._way, held, answer, now)
 
     def _keep(self, provider: OAuthProvider, tokens: Tokens) -> tuple[Account, bool]:
         with self._book.writing(make=True) as connection:
@@ -155,7 +151,7 @@ def login(
 ) -> None:
     """Sign an account in, a new one or one that is there."""
     book = Book()
-    provider = provider_named(book, provider_name)
+    provider = provider_named(book.places, book.environ, provider_name)
     name = name or provider.name
     _check(book, provider, name)
     if not provider.base_url:
@@ -177,20 +173,6 @@ def _check(book: Book, provider: OAuthProvider, name: str) -> None:
         with book.reading() as connection:
             known = find(connection, name)
     check_name(provider, name, known)
-
-
-def _how_to_paste(uri: str, comes_here: bool) -> str:
-    if comes_here:
-        return (
-            "If that ends at a page that cannot be reached (the browser is on another machine), copy the address\n"
-            f"{uri}?... out of it, paste it here (it stays hidden), Enter."
-        )
-    return "Paste the code that the page shows at the end, all of it (it stays hidden), Enter."
-
-
-def _plain(error: str) -> str:
-    """The provider's word, if it is one."""
-    return error if error.replace("_", "").isalnum() and error.isascii() and len(error) <= 60 else "it gave no reason"
 
 
 def _typed() -> AsyncGenerator[str, None]:

@@ -61,7 +61,7 @@ def _dialect(received: Received) -> Dialect:
 def _ask(received: Received, serial: int, content: bytes | str) -> Ask:
     try:
         request = json.loads(content) if content else {}
-    except ValueError:  # compressed, or no JSON: answered all the same
+    except (ValueError, RecursionError):  # compressed, no JSON, or nested without end: answered all the same
         request = {}
     if not isinstance(request, dict):
         request = {}

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from codemie_core.errors import SettingsError
+from codemie_core.logs.log_brief import SOURCE, in_brief
 from codemie_core.logs.log_file import DAY, LogFile
-from codemie_core.logs.log_record import Record, Said
+from codemie_core.logs.log_record import Ended, Record, Said
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ MOST_HELD = 32 * 1024 * 1024
 """Bytes of bodies in the queue."""
 
 type Tell = Callable[[str | None], None]
+type Brief = Callable[[float, int, str, str], None]
+"""When, in seconds since the epoch; how serious, as logging numbers it; who says it; what."""
 
 
 class LogWriter:
@@ -51,6 +54,8 @@ class LogWriter:
         self.max_queue = max_queue
         self.echo: Callable[[str], None] | None = None
         """Gets the lines as well."""
+        self.brief: Brief | None = None
+        """Gets one line for each exchange that has ended."""
         self.written = self.dropped = self.lost = 0
         """Records: in the file; without room in the queue; without room on the disk."""
         self._file, self._tell, self._clock, self._monotonic = file, tell, clock, monotonic
@@ -184,6 +189,9 @@ class LogWriter:
             text = self.render(Said(record.at, logging.ERROR, "request_log", words))
         if self.echo is not None and text and not isinstance(record, Said):
             self.echo(text.rstrip("\n"))
+        brief = self.brief  # Whoever gets them may leave at any moment.
+        if brief is not None and isinstance(record, Ended) and (told := in_brief(text)):
+            brief(record.at, told[0], SOURCE, told[1])
         return text
 
 

@@ -17,8 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import SecretStr
 
 from codemie_core.accounts.account import NAME, Account, Kind
+from codemie_core.credential import is_loopback
 from codemie_core.errors import CodemieError, SettingsError
-from codemie_core.oauth.grants import authorize_url, new_secret
+from codemie_core.oauth.grants import Way, authorize_url, exchange_code, new_secret
 from codemie_core.oauth.providers import OAuthProvider
 from codemie_core.oauth.tokens import Tokens
 from codemie_core.target import parse_target
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 SIGNED_IN = "signed in"
 """The event in the audit trail."""
+CALLBACK_PATH = "/callback"
+TERMS = (
+    "Use accounts of your own only. A provider may allow a plan, such as Claude Pro or ChatGPT Plus, in its own apps\n"
+    "alone; an API key is what it offers for all else: codemie-proxy accounts add NAME --provider {provider}"
+)
 
 
 class LoginFailed(CodemieError):
@@ -100,6 +106,15 @@ def checked(held: Held | None, state: str) -> Held:
     return held
 
 
+async def exchanged(provider: OAuthProvider, way: Way, held: Held, answer: Answer, now: float) -> Tokens:
+    """The tokens for what the browser brought back. LoginFailed when that is a refusal."""
+    if answer.error:
+        raise LoginFailed(f"{provider.name} did not sign you in: {_plain(answer.error)}")
+    code, verifier = answer.code.get_secret_value(), held.verifier.get_secret_value()
+    state = held.state.get_secret_value()
+    return await exchange_code(provider, way, code, verifier, held.redirect_uri, state, now)
+
+
 def keep(
     connection: Connection, vault: Vault, provider: OAuthProvider, name: str, tokens: Tokens, who: str, now: float
 ) -> tuple[Account, bool]:
@@ -127,15 +142,15 @@ def keep(
 def check_name(provider: OAuthProvider, name: str, known: Account | None) -> None:
     """SettingsError unless a sign-in with `provider` may be kept under this name."""
     if not NAME.fullmatch(name):
-        raise SettingsError(f"--name {name!r} is no name: use up to 64 letters, digits and . _ @ + -")
+        raise SettingsError(f"{name!r} is no name for an account: use up to 64 letters, digits and . _ @ + -")
     if not provider.api:
         raise SettingsError(f"{provider.name} has no base_url: write where its API is into providers.yaml")
     if known is None:
         return
     if known.kind is not Kind.OAUTH:
-        raise SettingsError(f"{name!r} is an account with a key: choose another --name")
+        raise SettingsError(f"{name!r} is an account with a key: choose another name")
     if (known.provider, known.base_url) != (provider.provider, provider.api):
-        raise SettingsError(f"{name!r} is an account at {known.base_url}: choose another --name")
+        raise SettingsError(f"{name!r} is an account at {known.base_url}: choose another name")
 
 
 def new_account(provider: OAuthProvider, name: str, now: float) -> Account:
@@ -169,6 +184,34 @@ def read_pasted(text: str, state: str) -> Answer:
     if not hash_sign:
         raise ValueError("it is not all of it: paste the whole address, or the code with # and what follows it")
     return _checked(code, "", brought, state)
+
+
+def callback_port(provider: OAuthProvider) -> int | None:
+    """Where on this machine the browser comes back to, 0 for any port; None when the provider shows a code instead."""
+    fixed = urlsplit(provider.redirect_uri)
+    if provider.redirect_uri and not is_loopback(fixed.hostname or ""):
+        return None
+    return fixed.port or 0
+
+
+def redirect_uri_of(provider: OAuthProvider, port: int) -> str:
+    """What was registered, else the address of a callback at this port."""
+    return provider.redirect_uri or f"http://127.0.0.1:{port}{CALLBACK_PATH}"
+
+
+def how_to_paste(uri: str, comes_here: bool) -> str:
+    """What to do where the browser is on another machine, or the provider shows a code."""
+    if comes_here:
+        return (
+            "If that ends at a page that cannot be reached (the browser is on another machine), copy the address\n"
+            f"{uri}?... out of it, and paste it here."
+        )
+    return "Paste the code that the page shows at the end here, all of it."
+
+
+def _plain(error: str) -> str:
+    """The provider's word, if it is one."""
+    return error if error.replace("_", "").isalnum() and error.isascii() and len(error) <= 60 else "it gave no reason"
 
 
 def _answer(query: str, state: str) -> Answer:

@@ -18,12 +18,16 @@ from codemie_core.accounts.providers import PROVIDERS
 from codemie_core.credential import is_loopback
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.settings import load_config_file
+from codemie_core.settings import load_config_file, nearest
 from codemie_core.sources import did_you_mean
 from codemie_core.target import without_version
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+")
+
+
+class UnknownProvider(SettingsError):
+    """Nobody can sign in there."""
 
 
 class OAuthProvider(BaseModel):
@@ -146,6 +150,17 @@ def load_providers(places: Places, environ: Mapping[str, str]) -> Mapping[str, O
             raise SettingsError(f"{path}: {name} must hold keys and values, like {name}: {{client_id: ...}}")
         fields.setdefault(name, {}).update({str(key): value for key, value in changes.items()})
     return {name: _provider(path, name, found, environ) for name, found in fields.items()}
+
+
+def provider_named(places: Places, environ: Mapping[str, str], name: str) -> OAuthProvider:
+    """Where to sign in. UnknownProvider names the nearest and all."""
+    known = load_providers(places, environ)
+    if name in known:
+        return known[name]
+    names = ["codemie", *known]
+    close = nearest(name, names)
+    meant = f"did you mean {close!r}? " if close else ""
+    raise UnknownProvider(f"there is no provider {name!r} to sign in to; {meant}there is: {', '.join(names)}")
 
 
 def is_safe_url(url: str) -> bool:

@@ -35,6 +35,7 @@ from codemie_core.errors import Problem
 from codemie_core.exchange import BOOK, Exchange, Terminal
 from codemie_core.policy import AttemptPlan, ReadyResponse
 from codemie_core.seams.backpressure import backlog_of
+from codemie_core.seams.kept_body import KeptBody
 from codemie_core.seams.responses import ready_response
 from codemie_core.seams.ticker import Tick, Ticker, ticker_of
 
@@ -86,6 +87,18 @@ class ClientStream(HttpStream):
         reading = self.client_state == self.state_consume_request_body
         if exchange is not None and exchange.plan is not None and reading:
             self.exchange = exchange
+
+    def start_request_stream(self) -> layer.CommandGenerator[None]:
+        """mitmproxy's own, for what is not ours; what it keeps to look at is bounded, as everywhere."""
+        if self.context.options.store_streamed_bodies:
+            self.request_body_buf = KeptBody()
+        yield from super().start_request_stream()
+
+    def start_response_stream(self) -> layer.CommandGenerator[None]:
+        """The same for the response."""
+        if self.context.options.store_streamed_bodies:
+            self.response_body_buf = KeptBody()
+        yield from super().start_response_stream()
 
     def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Collect the body up to the plan's cap; beyond it only count, so that a client can finish sending."""

@@ -32,6 +32,7 @@ from codemie_core.gate import CommitGate, ErrorEvent, Gate
 from codemie_core.policy import Failure, Reason
 from codemie_core.seams.backpressure import backlog_of
 from codemie_core.seams.client_stream import ClientStream
+from codemie_core.seams.kept_body import KeptBody
 from codemie_core.seams.responses import (
     is_event_stream,
     keepalive_frame,
@@ -170,6 +171,8 @@ class Delivery(ClientStream):
             return
         self.committed = True
         self._keeps_body = self.context.options.store_streamed_bodies
+        if self._keeps_body:
+            self.response_body_buf = KeptBody()
         if self.flow.response.stream and not head.end_stream:
             yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, False), self.context.client)
             self.server_state = self.state_stream_response_body
@@ -245,6 +248,7 @@ class Delivery(ClientStream):
         if self.exchange.attempts:
             self.attempt.failure = Failure(reason)
         self.exchange.tail = self._before + self._latest
+        self._keep_what_came()
         yield from self.cancel_upstream()
         self.exchange.end(Terminal.TRUNCATED, reason)
         self.client_state = self.server_state = self.state_errored
@@ -260,7 +264,14 @@ class Delivery(ClientStream):
         """The client's departure too: agents hang up over an error event before the upstream has ended its stream."""
         if self.exchange is not None:
             self.exchange.tail = self._before + self._latest
+            self._keep_what_came()
         yield from super().handle_protocol_error(event)
+
+    def _keep_what_came(self) -> None:
+        """Of a stream that is cut, for whoever looks at it: mitmproxy keeps only those that end well."""
+        if self._keeps_body and self.response_body_buf and self.flow.response is not None:
+            self.flow.response.data.content = bytes(self.response_body_buf)
+            self.response_body_buf.clear()
 
     def answer_in_json(self, status: int) -> layer.CommandGenerator[None]:
         """An error page or an empty error of the upstream, with its status, in the shape of the client's API."""

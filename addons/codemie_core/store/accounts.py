@@ -22,6 +22,10 @@ from codemie_core.store.database import bump
 _LISTS = ("tags", "allow", "deny", "serves")
 
 
+class NameTaken(SettingsError):
+    """Another account has this name."""
+
+
 def load_accounts(connection: Connection) -> list[Account]:
     """All of them. Outbound proxies come without their authorization: that is sealed (`sealed_proxies`)."""
     return [_account(row) for row in connection.execute(select(tables.accounts).order_by(tables.accounts.c.name))]
@@ -61,7 +65,7 @@ def add_account(
     try:
         connection.execute(insert(tables.accounts).values(**row))
     except IntegrityError:
-        raise SettingsError(f"there is an account {account.name!r} already: choose another name") from None
+        raise NameTaken(f"there is an account {account.name!r} already: choose another name") from None
     if sealed is not None:
         connection.execute(insert(tables.account_secrets).values(account_id=account.id, sealed=sealed, version=1))
     record(connection, account.id, account.name, "added", f"{account.provider}, {account.base_url}", who)
@@ -76,7 +80,7 @@ def change_account(connection: Connection, account_id: str, event: str, reason: 
         try:
             connection.execute(update(table).where(table.c.id == account_id).values(**row))
         except IntegrityError:
-            raise SettingsError(f"there is an account {row.get('name')!r} already: choose another name") from None
+            raise NameTaken(f"there is an account {row.get('name')!r} already: choose another name") from None
     name = connection.execute(select(table.c.name).where(table.c.id == account_id)).scalar()
     if name is None:
         raise SettingsError("the account was removed meanwhile")

@@ -128,7 +128,7 @@ def series(
     if ends is None:
         return []
     marks = edges(size, *ends, zone)
-    key = _start(marks)
+    key = bucket_start(marks)
     found = _grouped(connection, key, asked)
     times = _latencies(connection, asked, key) if with_latency else None
     return [
@@ -206,7 +206,7 @@ def _ends(connection: Connection, asked: Filter, now_ms: int | None) -> tuple[in
     return since, max(since, until)
 
 
-def _start(marks: Sequence[int]) -> ColumnElement[int]:
+def bucket_start(marks: Sequence[int]) -> ColumnElement[int]:
     """Where the turn's bucket starts, by arithmetic: buckets are equally long but for days on which clocks change."""
     lengths = [(start, end - start) for start, end in pairwise(marks)]
     runs = [next(run) for _, run in groupby(lengths, key=lambda bucket: bucket[1])]

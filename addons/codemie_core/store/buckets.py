@@ -1,4 +1,4 @@
-"""Buckets of time, as calendars have them: hours, quarters of a day, days, weeks from Monday, thirty days.
+"""Buckets of time, as calendars have them: minutes, hours, quarters of a day, days, weeks from Monday, thirty days.
 
 Days begin at midnight of the time zone that is asked for, also on days of 23 or 25 hours. An hour is always an hour.
 """
@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 
-type Size = Literal["1h", "6h", "24h", "7d", "30d"]
+type Size = Literal["1m", "5m", "1h", "6h", "24h", "7d", "30d"]
 
-SIZES: tuple[Size, ...] = ("1h", "6h", "24h", "7d", "30d")
+SIZES: tuple[Size, ...] = ("1m", "5m", "1h", "6h", "24h", "7d", "30d")
 MOST = 1_000
 """Buckets in one series."""
-_HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
+_MINUTES: Mapping[str, int] = {"1m": 1, "5m": 5, "1h": 60}
 # Day 1 of the calendar, 0001-01-01, was a Monday.
 _DAYS: Mapping[str, int] = {"24h": 1, "7d": 7, "30d": 30}
 
@@ -40,11 +41,11 @@ def edges(size: Size, since_ms: int, until_ms: int, zone: tzinfo | None = None) 
 
 def _from(size: Size, since_ms: int, zone: tzinfo | None) -> Iterator[int]:
     begun = datetime.fromtimestamp(since_ms / 1000, zone)
-    if size == "1h":
-        edge = _ms(begun.replace(minute=0, second=0, microsecond=0))
+    if minutes := _MINUTES.get(size):
+        edge = _ms(begun.replace(minute=begun.minute // minutes * minutes, second=0, microsecond=0))
         while True:
             yield edge
-            edge += _HOUR_MS
+            edge += minutes * _MINUTE_MS
     if size == "6h":
         day, quarter = begun.date(), begun.hour // 6
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from codemie_core.store import tables
 from codemie_core.store.figures import Figures, figures_of, measures
@@ -45,7 +45,22 @@ class FileChange:
     lines_removed: int | None
 
 
-def sessions(connection: Connection, asked: Filter = EVERYTHING, limit: int | None = 50) -> list[Session]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a list goes on: behind this session."""
+
+    last_ms: int
+    id: str
+
+
+def place_of(session: Session) -> Place:
+    """A page's last one: the next page begins behind it."""
+    return Place(session.figures.last_ms or 0, session.id)
+
+
+def sessions(
+    connection: Connection, asked: Filter = EVERYTHING, limit: int | None = 50, after: Place | None = None
+) -> list[Session]:
     """Those with turns the filter lets through, the one used last first; only these turns are counted."""
     newest = func.max(_turns.c.started_ms)
     chosen = (
@@ -55,6 +70,9 @@ def sessions(connection: Connection, asked: Filter = EVERYTHING, limit: int | No
         .order_by(newest.desc(), _turns.c.session_id)
         .limit(limit)
     )
+    if after is not None:
+        behind = and_(newest == after.last_ms, _turns.c.session_id > after.id)
+        chosen = chosen.having(or_(newest < after.last_ms, behind))
     query = (
         select(
             _turns.c.session_id,

@@ -114,6 +114,12 @@ class StoreWorker:
             self._revision, self._on_revision = seen, callback
             self._wake.notify()
 
+    def look(self) -> None:
+        """Look for changes of others now, not within the next half second."""
+        with self._wake:
+            self._poll_at = 0.0
+            self._wake.notify()
+
     def chore(self, chore: Chore, after: float | None) -> None:
         """Do a step of it in so many seconds, in a transaction of its own, and then as it says; None ends it.
 

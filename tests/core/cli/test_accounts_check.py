@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from codemie_core.accounts.account import Kind
 from codemie_core.accounts.secrets import SecretTrouble
-from codemie_core.cli.accounts_check import MEANINGS
+from codemie_core.accounts.trial import MEANINGS
 from codemie_core.demo.absent import closed_port
 from codemie_core.demo.script import Step
 from codemie_core.demo.threaded import UpstreamThread

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from codemie_core.accounts.strategies import STRATEGIES
+from codemie_core.accounts.strategy_choice import VARIABLE, WORDS
 from codemie_core.cli.accounts_book import Book
-from codemie_core.cli.accounts_strategy import VARIABLE, WORDS
 from codemie_core.errors import SettingsError
 from codemie_core.store.settings import load_settings
 from support.accounts_cli import add, call

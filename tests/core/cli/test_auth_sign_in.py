@@ -12,8 +12,8 @@ import pytest
 from codemie_core.accounts.account import Kind
 from codemie_core.cli import auth_sign_in
 from codemie_core.cli.accounts_book import Book
-from codemie_core.cli.auth_accounts import provider_named
 from codemie_core.oauth.login import Answer
+from codemie_core.oauth.providers import provider_named
 from support.cli import call
 from support.oauth_server import OAuthServer
 from support.stored import StoredHome, new_account
@@ -119,7 +119,7 @@ def test_a_registered_address_may_be_without_a_path(
 
 def test_nothing_is_taken_before_the_sign_in_has_begun(home: StoredHome) -> None:
     book = Book()
-    provider = provider_named(book, "lab")
+    provider = provider_named(book.places, book.environ, "lab")
     waiting = auth_sign_in.SignIn(book, provider, "work", 1.0)
     found: list[Answer | None] = [
         waiting._read(target) for target in ("/", "/callback?code=x&state=", "/?code=x&state=")

@@ -14,10 +14,11 @@ from codemie_core.logs import log_writer
 from codemie_core.logs.body_sample import BodySample
 from codemie_core.logs.log_file import DAY, LogFile
 from codemie_core.logs.log_line import LineFormat
-from codemie_core.logs.log_record import Asked, Record, Said
+from codemie_core.logs.log_record import Asked, Ended, Record, Said
 from codemie_core.logs.log_writer import BATCH, LogWriter
 from codemie_core.places import Places
 from support import logged
+from support.turns import exchange_like
 
 TODAY = 20_484  # 2026-01-31
 NAME = "debug-2026-01-31.log"
@@ -270,3 +271,16 @@ def test_heavy_records_are_written_a_few_at_a_time(room: Room, monkeypatch: pyte
     room.writer.start()
     room.wait(lambda: room.writer.written == 10)
     assert max(sizes) <= 3
+
+
+def test_each_exchange_that_ended_is_told_in_brief(room: Room) -> None:
+    told: list[tuple[float, int, str, str]] = []
+    writer = room.make(LineFormat().render)
+    writer.brief = lambda *brief: told.append(brief)
+    writer.start()
+    room.say("no exchange")
+    writer.put(Ended(AT, exchange_like(), 1.0, None))
+    room.wait(lambda: writer.written == 2)
+    ((at, level, source, words),) = told
+    assert (at, level, source) == (AT, logging.INFO, "proxy-access")
+    assert words in (room.places.logs / NAME).read_text()

@@ -1,4 +1,4 @@
-"""What `accounts add` is told about an account, checked: an error names the option and the way to mend it."""
+"""What somebody says about a new account, checked: an error names the field, as they write it, and the fix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codemie_core.accounts.account import NAME, Account, Kind, SecretRef, Source
 from codemie_core.accounts.providers import PROVIDERS, Provider
@@ -18,13 +18,22 @@ from codemie_core.target import Target, parse_target, without_version
 from codemie_core.urls import is_plain_url, origin_of
 
 LONGEST_PATTERN = 200
+
+type Spelling = Callable[[str], str]
+"""How whoever asks writes a field of `Asked`: `base_url` is --base-url on a command line."""
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+")
 
 
+def as_option(field: str) -> str:
+    """As the command line has it; words of a list are given one by one there."""
+    return "--" + {"tags": "tag"}.get(field, field).replace("_", "-")
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The arguments of `accounts add`, as they were typed."""
+    """An account as it was asked for, as it was typed."""
 
     name: str
     provider: str
@@ -42,29 +51,42 @@ class Asked:
     keyring: str = ""
 
 
-def account_of(asked: Asked, notes: Callable[[str], None], now: Callable[[], float] = time.time) -> Account:
+def account_of(
+    asked: Asked, notes: Callable[[str], None], now: Callable[[], float] = time.time, spell: Spelling = as_option
+) -> Account:
     """The account, with an id of its own and no secret yet. `notes` hears what was understood differently."""
-    provider = provider_of(asked.provider)
+    provider = provider_of(asked.provider, spell)
     account = Account(
         id=str(uuid.uuid4()),
         name=checked_name(asked.name),
         provider=provider.name,
         kind=Kind.API_KEY,
-        base_url=base_url_of(provider, asked.base_url, notes),
-        secret=secret_place(asked.env, asked.command, asked.keyring),
+        base_url=base_url_of(provider, asked.base_url, notes, spell),
+        secret=secret_place(asked.env, asked.command, asked.keyring, spell),
         priority=asked.priority,
         weight=asked.weight,
-        tags=tuple(dict.fromkeys(_printable(tag, "--tag") for tag in asked.tags)),
-        allow=tuple(dict.fromkeys(_printable(pattern, "--allow") for pattern in asked.allow)),
-        deny=tuple(dict.fromkeys(_printable(pattern, "--deny") for pattern in asked.deny)),
-        serves=tuple(dict.fromkeys(map(served_origin, asked.serves))),
-        outbound_proxy=outbound_proxy_of(asked.outbound_proxy),
-        fallback_model=_printable(asked.fallback_model, "--fallback-model") if asked.fallback_model else "",
+        tags=_words(asked.tags, "tags", spell),
+        serves=tuple(dict.fromkeys(served_origin(text, spell) for text in asked.serves)),
+        outbound_proxy=outbound_proxy_of(asked.outbound_proxy, spell),
         created_at=round(now() * 1000),
     )
-    if account.fallback_model and not account.allows(account.fallback_model):
-        raise SettingsError(f"--fallback-model {account.fallback_model}: --allow and --deny keep it from this account")
-    return account
+    return with_models(account, asked.allow, asked.deny, asked.fallback_model, spell)
+
+
+def with_models(
+    account: Account, allow: Sequence[str], deny: Sequence[str], fallback_model: str, spell: Spelling = as_option
+) -> Account:
+    """The account with other rules for models. SettingsError when they contradict each other."""
+    changed = replace(
+        account,
+        allow=_words(allow, "allow", spell),
+        deny=_words(deny, "deny", spell),
+        fallback_model=_printable(fallback_model, spell("fallback_model")) if fallback_model else "",
+    )
+    if changed.fallback_model and not changed.allows(changed.fallback_model):
+        rules = f"{spell('allow')} and {spell('deny')}"
+        raise SettingsError(f"{spell('fallback_model')} {fallback_model}: {rules} keep it from this account")
+    return changed
 
 
 def checked_name(name: str) -> str:
@@ -77,24 +99,27 @@ def checked_name(name: str) -> str:
     return name
 
 
-def provider_of(name: str) -> Provider:
+def provider_of(name: str, spell: Spelling = as_option) -> Provider:
     """The provider of this name."""
     if name not in PROVIDERS:
         close = nearest(name, PROVIDERS)
         meant = f"did you mean {close!r}? " if close else ""
-        raise SettingsError(f"--provider {name}: there is no such provider; {meant}There are: {', '.join(PROVIDERS)}")
+        raise SettingsError(
+            f"{spell('provider')} {name}: there is no such provider; {meant}There are: {', '.join(PROVIDERS)}"
+        )
     return PROVIDERS[name]
 
 
-def base_url_of(provider: Provider, text: str, notes: Callable[[str], None]) -> str:
+def base_url_of(provider: Provider, text: str, notes: Callable[[str], None], spell: Spelling = as_option) -> str:
     """Where the account's API is, in the one form we compare; the only place its secret will go."""
+    option = spell("base_url")
     if not text and not provider.base_url:
-        raise SettingsError(f"--base-url is missing: {provider.label} is somewhere else for everybody; name its URL")
+        raise SettingsError(f"{option} is missing: {provider.label} is somewhere else for everybody; name its URL")
     url = text.strip() or provider.base_url
-    target = _target(url, "--base-url", "https://host[:port][/path]")
+    target = _target(url, option, "https://host[:port][/path]")
     if target.scheme != "https" and not is_loopback(target.host):
         raise SettingsError(
-            f"--base-url {url}: over http the secret would go through the network in clear; "
+            f"{option} {url}: over http the secret would go through the network in clear; "
             f"write https://{url.partition('://')[2]} (http is for this machine alone)"
         )
     path = without_version(target.path)
@@ -103,29 +128,30 @@ def base_url_of(provider: Provider, text: str, notes: Callable[[str], None]) -> 
     return origin_of(url if "://" in url else f"https://{url}") + path
 
 
-def served_origin(text: str) -> str:
+def served_origin(text: str, spell: Spelling = as_option) -> str:
     """An origin whose requests the account may take over; a provider's name stands for the provider's own."""
+    option = spell("serves")
     if text in PROVIDERS and PROVIDERS[text].base_url:
         text = PROVIDERS[text].base_url
     elif text.isalnum() and text != "localhost":
         close = nearest(text, [name for name, one in PROVIDERS.items() if one.base_url])
         meant = f"did you mean {close!r}? " if close else ""
-        raise SettingsError(f"--serves {text}: there is no such provider; {meant}A host is written https://{text}")
-    target = _target(text, "--serves", "an origin, as in https://api.anthropic.com")
+        raise SettingsError(f"{option} {text}: there is no such provider; {meant}A host is written https://{text}")
+    target = _target(text, option, "an origin, as in https://api.anthropic.com")
     if target.path:
-        raise SettingsError(f"--serves {text}: leave out the path: it is about all requests to {target.origin}")
+        raise SettingsError(f"{option} {text}: leave out the path: it is about all requests to {target.origin}")
     return target.origin
 
 
-def outbound_proxy_of(text: str) -> OutboundProxy | None:
+def outbound_proxy_of(text: str, spell: Spelling = as_option) -> OutboundProxy | None:
     """The proxy on the way to the provider, without its password: that one is asked for."""
     if not text:
         return None
-    proxy = parse_proxy(text, "--outbound-proxy")
+    option = spell("outbound_proxy")
+    proxy = parse_proxy(text, option)
     if proxy_user(text) is None and proxy.authorization is not None:
         raise SettingsError(
-            "--outbound-proxy: leave the password out of the command line, where everybody on this machine can read "
-            "it; write http://USER@host:port and it is asked for"
+            f"{option}: leave the password out of it; write http://USER@host:port, the password is given by itself"
         )
     return OutboundProxy(proxy.scheme, proxy.host, proxy.port)
 
@@ -138,7 +164,7 @@ def proxy_user(text: str) -> str | None:
     return unquote(parts.username) if parts.username and parts.password is None else None
 
 
-def secret_place(env: str, command: str, keyring: str) -> SecretRef:
+def secret_place(env: str, command: str, keyring: str, spell: Spelling = as_option) -> SecretRef:
     """Where the secret is to be had from; the vault unless one of these says otherwise."""
     named = [
         SecretRef(source, place)
@@ -146,24 +172,25 @@ def secret_place(env: str, command: str, keyring: str) -> SecretRef:
         if place
     ]
     if len(named) > 1:
-        raise SettingsError("an account has one secret: give only one of --env, --command and --keyring")
+        one, two, three = map(spell, ("env", "command", "keyring"))
+        raise SettingsError(f"an account has one secret: give only one of {one}, {two} and {three}")
     if env and not _VARIABLE.fullmatch(env):
         # Most likely it is the secret itself, so it is not repeated.
-        raise SettingsError("--env takes the name of a variable, as in --env ANTHROPIC_API_KEY, not its value")
+        raise SettingsError(f"{spell('env')} takes the name of a variable, like ANTHROPIC_API_KEY, not its value")
     if command:
-        _check_command(command)
+        _check_command(command, spell("command"))
     return named[0] if named else SecretRef()
 
 
-def _check_command(command: str) -> None:
+def _check_command(command: str, option: str) -> None:
     import shlex
 
     try:
         words = shlex.split(command)
     except ValueError as problem:
-        raise SettingsError(f"--command: {problem}; it is split as a shell would, but no shell runs it") from None
+        raise SettingsError(f"{option}: {problem}; it is split as a shell would, but no shell runs it") from None
     if not words:
-        raise SettingsError('--command is empty; write for instance --command "pass show anthropic"')
+        raise SettingsError(f'{option} is empty; write for instance {option} "pass show anthropic"')
 
 
 def _target(text: str, option: str, form: str) -> Target:
@@ -171,6 +198,10 @@ def _target(text: str, option: str, form: str) -> Target:
     if not _HOST.fullmatch(target.host) or not is_plain_url(text if "://" in text else f"https://{text}"):
         raise SettingsError(f"{option} {text}: this is no plain URL; write {form}")
     return target
+
+
+def _words(texts: Sequence[str], field: str, spell: Spelling) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_printable(text, spell(field)) for text in texts))
 
 
 def _printable(text: str, option: str) -> str:

@@ -3,9 +3,8 @@ from dataclasses import replace
 import pytest
 
 from codemie_core.accounts.account import Account, SecretRef, Source
+from codemie_core.accounts.entry import Asked, account_of, proxy_user
 from codemie_core.accounts.providers import PROVIDERS
-from codemie_core.cli import accounts_input
-from codemie_core.cli.accounts_input import Asked, account_of
 from codemie_core.errors import SettingsError
 
 MAIN = Asked("main", "anthropic")
@@ -150,7 +149,7 @@ def test_a_command_is_one_that_can_be_split(command: str, words: str) -> None:
         made(replace(MAIN, command=command))
 
 
-def test_the_password_of_a_proxy_is_not_taken_from_the_command_line() -> None:
+def test_the_password_of_a_proxy_is_not_taken_from_its_url() -> None:
     with pytest.raises(SettingsError, match=r"--outbound-proxy: leave the password out .* http://USER@host") as refused:
         made(replace(MAIN, outbound_proxy="http://ann:planted-pass@proxy.example.com:3128"))
     assert "planted" not in str(refused.value)
@@ -158,7 +157,7 @@ def test_the_password_of_a_proxy_is_not_taken_from_the_command_line() -> None:
 
 @pytest.mark.parametrize("text, user", [("http://ann%40x@p:1", "ann@x"), ("http://p:1", None), ("ann@p:1", "ann")])
 def test_the_user_of_a_proxy_is_the_one_its_url_names(text: str, user: str | None) -> None:
-    assert accounts_input.proxy_user(text) == user
+    assert proxy_user(text) == user
 
 
 @pytest.mark.parametrize(
@@ -174,3 +173,10 @@ def test_the_user_of_a_proxy_is_the_one_its_url_names(text: str, user: str | Non
 def test_patterns_and_words_are_printable_and_agree(given: dict[str, object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         made(replace(MAIN, **given))  # type: ignore[arg-type]  # a table of any of its fields
+
+
+def test_an_error_names_the_field_as_whoever_asks_writes_it() -> None:
+    spelt = {"fallback_model": "fallbackModel", "allow": "allowed", "deny": "denied"}
+    asked = replace(MAIN, fallback_model="claude-a", deny=["claude-*"])
+    with pytest.raises(SettingsError, match=r"^fallbackModel claude-a: allowed and denied keep it"):
+        account_of(asked, print, spell=lambda field: spelt.get(field, field))

@@ -1,0 +1,72 @@
+"""Which coding agents work here, on what, and at what cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from codemie_core.admin.asked import EVERYTHING, Asked
+from codemie_core.admin.counted import Counted, counted
+from codemie_core.admin.plane import Plane
+from codemie_core.admin.wire import Wire
+from codemie_core.store import analytics, breakdown
+from codemie_core.store.analytics import Dimension
+from codemie_core.store.filters import Filter
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+TITLES = {
+    "claude": "Claude Code",
+    "codex": "Codex",
+    "gemini": "Gemini CLI",
+    "opencode": "opencode",
+    "anthropic-sdk": "Anthropic SDK",
+    "openai-sdk": "OpenAI SDK",
+    "google-genai": "Google Gen AI SDK",
+    "litellm": "LiteLLM",
+    "unknown": "Other clients",
+}
+
+
+class AgentUsage(Counted):
+    """One agent."""
+
+    id: str
+    name: str
+    models: list[str]
+    accounts: list[str]
+    projects: list[str]
+
+
+class Agents(Wire):
+    """Those that were seen, the one with most turns first."""
+
+    agents: list[AgentUsage]
+
+
+async def agents(plane: Plane, asked: Asked = EVERYTHING) -> Agents:
+    """Of the turns that are asked for."""
+    wanted = asked.filter(round(plane.clock() * 1000))
+    return await plane.read(lambda connection: _found(connection, wanted))
+
+
+def _found(connection: Connection, wanted: Filter) -> Agents:
+    return Agents(
+        agents=[
+            AgentUsage(
+                **counted(one).model_dump(by_alias=False),
+                id=name,
+                name=TITLES.get(name, name),
+                models=_names(connection, "model", wanted, name),
+                accounts=_names(connection, "account", wanted, name),
+                projects=_names(connection, "project", wanted, name),
+            )
+            for name, one in breakdown.by_name(connection, "agent", wanted).items()
+        ]
+    )
+
+
+def _names(connection: Connection, dimension: Dimension, wanted: Filter, agent: str) -> list[str]:
+    found = analytics.names(connection, dimension, replace(wanted, agents=(agent,)))
+    return [name for name in found if name]

@@ -1,0 +1,237 @@
+"""Analytics: how much, how fast, how well, at what cost, over time and by model, account, agent, project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, get_args
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from nicegui import ui
+
+from codemie_core.admin.analytics import Analytics, analytics, choices
+from codemie_core.admin.asked import NO_ACCOUNT, RANGES, Asked, Outcome, Range
+from codemie_core.admin.pages.analytics_parts import Breakdown, Figures, Models, Tokens
+from codemie_core.admin.pages.figures_over_time import BY_KEY, COLORS, DAY_MS, lines_of
+from codemie_core.admin.pages.layout import View, acting, box, button, empty, heading, panel, refreshing, say, text
+from codemie_core.admin.pages.widgets import Chart, Choices, legend
+from codemie_core.store.buckets import edges
+
+if TYPE_CHECKING:
+    from codemie_core.admin.plane import Plane
+    from codemie_core.admin.series import Mode
+
+REFRESH = 30.0
+LENGTHS = {"1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+BUCKETS = {"1m": ("minute", 60_000), "5m": ("5 minutes", 300_000), "1h": ("hour", 3_600_000), "1d": ("day", DAY_MS)}
+KINDS = {"models": "Models", "accounts": "Accounts", "agents": "Agents", "projects": "Projects"}
+
+
+@dataclass(slots=True)
+class Question:
+    """What somebody looks at; all of it is in the page's address."""
+
+    range: str = "24h"
+    figure: str = "requests"
+    status: str = "all"
+    by_model: bool = True
+    summed: bool = False
+    names: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Question:
+        """As an address says it; what it says wrong is as if it were not there."""
+        asked = cls()
+        if query.get("range") in RANGES:
+            asked.range = query["range"]
+        if query.get("figure") in BY_KEY:
+            asked.figure = query["figure"]
+        if query.get("status") in get_args(Outcome.__value__):
+            asked.status = query["status"]
+        asked.by_model = query.get("split") != "no"
+        asked.summed = query.get("sum") == "yes"
+        for kind in KINDS:
+            asked.names[kind] = [name for name in query.get(kind, "").split(",") if name]
+        return asked
+
+    @property
+    def query(self) -> str:
+        """For an address: what is not as it is at first."""
+        plain = Question()
+        told = {name: str(getattr(self, name)) for name in ("range", "figure", "status")}
+        told = {name: value for name, value in told.items() if value != getattr(plain, name)}
+        told |= {} if self.by_model else {"split": "no"}
+        told |= {"sum": "yes"} if self.summed else {}
+        told |= {kind: ",".join(names) for kind, names in self.names.items() if names}
+        return f"?{urlencode(told)}" if told else ""
+
+    @property
+    def narrowed(self) -> bool:
+        """Does it leave any turns of its time out?"""
+        return self.status != "all" or any(self.names.values())
+
+    @property
+    def asked(self) -> Asked:
+        """For the history."""
+        length: Range = self.range  # type: ignore[assignment]  # one of RANGES, see `of`
+        status: Outcome = self.status  # type: ignore[assignment]  # the same
+        models, accounts, agents, projects = (tuple(self.names[kind]) for kind in KINDS)
+        return Asked(length, status=status, models=models, accounts=accounts, agents=agents, projects=projects)
+
+
+class AnalyticsPage:
+    """One per viewer."""
+
+    def __init__(self, plane: Plane, question: Question) -> None:
+        self._plane, self._question = plane, question
+        self._zone = ""
+        self._client = ui.context.client
+        self._asked_last = 0
+
+    async def build(self) -> None:
+        """Lay it out, and fill it as soon as the figures are there."""
+        question = self._question
+        with heading("Analytics"):
+            Choices("Range", {key: key for key in RANGES}, question.range, lambda key: self._change("range", key))
+        await self._filters()
+        self._none = box("cm-panel")
+        self._none.set_visibility(False)
+        self._all = box("cm-stack cm-analytics")
+        with self._all:
+            self._figures = Figures(question.figure, lambda key: self._change("figure", key))
+            with panel() as self._chart_panel, box("cm-panel-head"):
+                self._title = text("", tag="h2")
+                self._sub = text("", "cm-note")
+                box("cm-grow")
+                self._switch("By model", "by_model")
+                self._switch("Summed up", "summed")
+            with self._chart_panel:
+                self._chart = box("cm-stack")
+            with box("cm-grid"):
+                self._tokens = Tokens("cm-span-4")
+                self._breakdown = Breakdown("cm-span-8")
+            self._models = Models()
+        await refreshing(REFRESH, self._show)
+
+    async def _filters(self) -> None:
+        question = self._question
+        with box("cm-row cm-filters"):
+            self._selects = {kind: self._select(kind, label) for kind, label in KINDS.items()}
+            outcomes = {"all": "All", "success": "Successful", "error": "Failed"}
+            self._status = Choices("Outcome", outcomes, question.status, lambda key: self._change("status", key))
+            self._clear = button("Clear filters", self._cleared, "quiet")
+            self._clear.set_visibility(question.narrowed)
+
+    def _select(self, kind: str, label: str) -> ui.select:
+        chosen = self._question.names[kind]
+
+        async def changed() -> None:
+            await self._change(kind, list(select.value or []))
+
+        select = ui.select(_options(chosen), multiple=True, value=list(chosen), label=label, on_change=changed)
+        select.props("dense outlined options-dense clearable").classes("cm-filter")
+        return select
+
+    def _switch(self, label: str, name: str) -> None:
+        async def changed() -> None:
+            await self._change(name, switch.value)
+
+        switch = ui.switch(label, value=getattr(self._question, name), on_change=changed).props("dense size=xs")
+
+    async def _change(self, name: str, value: object) -> None:
+        question = self._question
+        if name in KINDS:
+            question.names[name] = value  # type: ignore[assignment]  # a list of names, from the select
+        else:
+            setattr(question, name, value)
+        self._clear.set_visibility(question.narrowed)
+        ui.navigate.history.replace(f"/analytics{question.query}")
+        await acting(self._show())
+
+    async def _cleared(self) -> None:
+        for select in self._selects.values():
+            select.set_value([])
+        if self._question.status != "all":
+            self._status.take("all")
+
+    async def _show(self) -> None:
+        self._asked_last += 1
+        mine, question = self._asked_last, self._question
+        if not self._zone and self._client.has_socket_connection:
+            self._zone = str(await ui.run_javascript("Intl.DateTimeFormat().resolvedOptions().timeZone") or "")
+        mode: Mode = "cumulative" if question.summed else "normal"
+        found = await analytics(self._plane, question.asked, mode, question.by_model, self._zone)
+        known = await choices(self._plane)
+        if mine != self._asked_last:
+            return  # something else was asked meanwhile
+        for kind, select in self._selects.items():
+            names = [*getattr(known, kind), *([NO_ACCOUNT] if kind == "accounts" else [])]
+            options = _options([*names, *question.names[kind]])
+            if options != select.options:
+                select.set_options(options)
+        self._nothing(found.totals.requests == 0, any_at_all=bool(known.models or known.agents))
+        if found.totals.requests:
+            self._fill(found)
+
+    def _nothing(self, is_so: bool, any_at_all: bool) -> None:
+        self._none.set_visibility(is_so)
+        self._all.set_visibility(not is_so)
+        if not is_so:
+            return
+        self._none.clear()
+        length = LENGTHS[self._question.range]
+        with self._none:
+            if not any_at_all:
+                words = "Every model turn that goes through this proxy is counted here. Watch one scripted session:"
+                empty("Nothing has been counted yet", words, "codemie-proxy demo cost")
+            elif self._question.narrowed:
+                empty("Nothing matches these filters", f"In the last {length} no turn has all of what you chose.")
+                with box("cm-row cm-center"):
+                    button("Clear filters", self._cleared)
+            else:
+                empty(f"Nothing in the last {length}", "Agents were quiet. Choose a longer range to look further back.")
+
+    def _fill(self, found: Analytics) -> None:
+        question = self._question
+        figure = BY_KEY[question.figure]
+        models = [one.model for one in sorted(found.model_distribution, key=lambda one: -one.count)]
+        self._figures.show(found, question.figure)
+        unit, bucket_ms = BUCKETS[found.meta.bucket]
+        summed = question.summed and figure.sums
+        say(self._title, figure.label)
+        say(self._sub, f"{'summed up' if summed else 'each ' + unit}, last {LENGTHS[question.range]}")
+        moments = self._moments(found)
+        lines = lines_of(figure, found.time_series, moments, models, summed=summed)
+        self._chart.clear()
+        with self._chart:
+            label = f"{figure.label}, last {LENGTHS[question.range]}"
+            chart = Chart(
+                label,
+                kind="line" if not figure.sums else "stack" if summed else "bars",
+                format=figure.kind,
+                height=260,
+                ceiling=figure.ceiling,
+            )
+            chart.show(moments, lines, bucket_ms)
+            if len(lines) > 1:
+                legend(lines)
+        self._tokens.show(found.token_breakdown)
+        self._breakdown.show(found)
+        self._models.show(found, models[:COLORS])
+
+    def _moments(self, found: Analytics) -> list[int]:
+        zone = ZoneInfo(self._zone) if self._zone else None
+        return edges(RANGES[found.meta.range][1], found.meta.since, found.meta.until + 1, zone)[:-1]
+
+
+def _options(names: Iterable[str]) -> dict[str, str]:
+    return {name: "no account" if name == NO_ACCOUNT else name for name in dict.fromkeys(names)}
+
+
+async def build(plane: Plane) -> None:
+    """The page."""
+    await AnalyticsPage(plane, Question.of(ui.context.client.request.query_params)).build()
+
+
+VIEWS = (View("/analytics", "analytics", "Analytics", build),)

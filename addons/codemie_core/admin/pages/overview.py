@@ -1,0 +1,82 @@
+"""What is going on: the figures of a stretch of time beside those before it, the pool, the last requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from codemie_core.admin.accounts import list_accounts
+from codemie_core.admin.analytics import analytics
+from codemie_core.admin.asked import Asked, Range
+from codemie_core.admin.pages.figures import Cards, Costs, Shares, Volume
+from codemie_core.admin.pages.layout import View, box, empty, heading, panel, refreshing
+from codemie_core.admin.pages.now import Errors, Latest, Now
+from codemie_core.admin.pages.widgets import Choices
+from codemie_core.admin.requests import requests
+from codemie_core.admin.stats import stats
+
+if TYPE_CHECKING:
+    from codemie_core.admin.plane import Plane
+
+NOW = 5.0
+FIGURES = 30.0
+LATEST = 10
+WORDS = {"1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 days", "30d": "30 days"}
+
+
+async def build(plane: Plane) -> None:
+    """The page."""
+    chosen = Asked(range="24h")
+
+    async def take(range: str) -> None:
+        nonlocal chosen
+        chosen = Asked(range=cast(Range, range))
+        await look()
+
+    with heading("Overview"):
+        Choices("Range of time", WORDS, "24h", take)
+    nothing = box("cm-panel")
+    with nothing:
+        empty(
+            "No requests yet",
+            "Start an agent through this proxy; it appears here while it works. What to set for each agent says:",
+            "codemie-proxy status",
+        )
+    filled = box("cm-stack")
+    with filled:
+        cards = Cards()
+        with box("cm-grid"):
+            with panel("Requests", classes="cm-span-8"):
+                volume = Volume()
+            with panel("Now", classes="cm-span-4"):
+                now = Now(plane)
+            with panel("Cost", classes="cm-span-8"):
+                costs = Costs()
+            with panel("Models", "share of the cost", classes="cm-span-4"):
+                models = Shares()
+            with panel("Last requests", classes="cm-span-8 cm-flush"):
+                latest = Latest()
+            with panel("Went wrong", classes="cm-span-4"):
+                errors = Errors()
+
+    async def show_figures() -> None:
+        asked = chosen
+        overall = await analytics(plane, asked)
+        by_model = await analytics(plane, asked, model_breakdown=True)
+        if asked is chosen:
+            cards.show(overall)
+            volume.show(overall)
+            costs.show(overall, by_model)
+            models.show(overall)
+
+    async def show_now() -> None:
+        found = (await requests(plane, limit=LATEST)).items
+        nothing.set_visibility(not found)
+        latest.show(found)
+        now.show(await list_accounts(plane))
+        errors.show((await stats(plane)).recent_errors)
+
+    look = await refreshing(FIGURES, show_figures)
+    await refreshing(NOW, show_now)
+
+
+VIEWS = (View("/", "overview", "Overview", build),)

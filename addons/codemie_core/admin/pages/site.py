@@ -1,0 +1,51 @@
+"""All pages, put on the app. NiceGUI keeps one set of pages per process, so this is done once per process."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+from starlette.requests import Request
+
+from codemie_core.admin.pages.layout import View, framed
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from codemie_core.admin.plane import Plane
+
+MODULES = ("overview", "accounts", "requests", "request_detail", "sessions", "analytics", "agents", "plugins", "logs")
+"""Each has a tuple `VIEWS`."""
+
+
+def mount(app: FastAPI, plane: Plane) -> None:
+    """Put the pages on the app, behind all of its own routes: call it last."""
+    for name in MODULES:
+        if find_spec(f"codemie_core.admin.pages.{name}") is None:
+            continue
+        for view in import_module(f"codemie_core.admin.pages.{name}").VIEWS:
+            ui.page(view.path, title=f"{view.title} · CodeMie proxy")(_shown(view, plane))
+    ui.run_with(
+        app,
+        title="CodeMie proxy",
+        dark=None,
+        tailwind=False,
+        language="en-US",
+        binding_refresh_interval=None,
+        reconnect_timeout=20.0,
+        message_history_length=200,
+        storage_secret=secrets.token_hex(32),
+        session_middleware_kwargs={"same_site": "strict", "session_cookie": "codemie_pages"},
+        show_welcome_message=False,
+    )
+
+
+def _shown(view: View, plane: Plane) -> Callable[[Request], Awaitable[None]]:
+    async def show(request: Request) -> None:
+        await framed(view, plane, **request.path_params)
+
+    return show
