@@ -25,7 +25,7 @@ from codemie_core.scope import validate_hosts
 from codemie_core.usage.record import Record
 
 if TYPE_CHECKING:
-    from codemie_core.admin.plane import Plane
+    from codemie_core.admin.app import Built
     from codemie_core.admin.serving import Serving
     from codemie_core.logs.log_writer import Brief
 
@@ -64,10 +64,18 @@ class AdminServer(Addon, priority=200):
         self.logs = LogRing()
         self._pages = pages
         self._server: Server | None = None
-        self._plane: Plane | None = None
+        self._built: Built | None = None
+        """Stays when the addon is switched off: the pages' library keeps one set of pages per process."""
         self._port: int | None = None
         self._without = ""
         self._watched(False)
+
+    def settled(self) -> None:
+        """Names count at once; a port from the next start on, for whoever changes it comes in by the present one."""
+        if self._built is not None:
+            self._built.authority.names = self.settings.names
+        if self._port is not None and self.settings.port not in (0, self._port):
+            logger.info("codemie_admin_server_port: from the next start on; until then it is %d", self._port)
 
     def start(self) -> None:
         """Listen. Nothing is loaded yet."""
@@ -80,7 +88,7 @@ class AdminServer(Addon, priority=200):
         self.hub.on_wanted = self._rewire
         self.logs.install()
         self._hear_of_requests(self.logs.add)
-        self._server = Server(lambda: self._prepare(token), lambda what, error: note(self, what, error))
+        self._server = Server(lambda: self._prepare(token), self._trouble)
         self._port, problem = bind_or_any(self._server, self.settings.port)
         if problem:
             logger.warning("codemie_admin_server_port: %s", problem)
@@ -95,8 +103,8 @@ class AdminServer(Addon, priority=200):
         self.logs.uninstall()
         if server is not None:
             await server.stop(STOP_SECONDS)
-        if self._plane is not None:
-            await self._plane.close()
+        if self._built is not None:
+            await self._built.plane.close()
 
     def health(self) -> Mapping[str, object]:
         """Where it listens, whether anybody has come so far, and how many watch."""
@@ -154,9 +162,17 @@ class AdminServer(Addon, priority=200):
         from codemie_core.admin.serving import Serving
 
         core = core_of(self)
-        self._plane = Plane(core, core.places, core.layers.environ, self.hub, self.logs)
-        authority = Authority(token, self.settings.names)
-        return Serving(*build_app(self._plane, authority, lambda what, error: note(self, what, error), self._pages))
+        if self._built is None:
+            plane = Plane(core, core.places, core.layers.environ, self.hub, self.logs)
+            authority = Authority(token, self.settings.names)
+            self._built = build_app(plane, authority, self._trouble, self._pages)
+        built = self._built
+        built.plane.hub, built.plane.logs = self.hub, self.logs
+        built.authority.token, built.authority.names = token, self.settings.names
+        return Serving(built.api, built.guarded)
+
+    def _trouble(self, place: str, error: Exception) -> None:
+        note(self, place, error)
 
 
 def missing(libraries: tuple[str, ...]) -> str:

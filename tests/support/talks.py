@@ -88,8 +88,16 @@ def anthropic() -> Talk:
             "index": 2,
             "content_block": {"type": "tool_use", "id": "toolu_2", "name": "Bash", "input": {}},
         },
-        {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": arguments[:9]}},
-        {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": arguments[9:]}},
+        {
+            "type": "content_block_delta",
+            "index": 2,
+            "delta": {"type": "input_json_delta", "partial_json": arguments[:9]},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 2,
+            "delta": {"type": "input_json_delta", "partial_json": arguments[9:]},
+        },
         {"type": "content_block_stop", "index": 2},
         {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 40}},
         {"type": "message_stop"},
@@ -203,7 +211,10 @@ def responses() -> Talk:
 def gemini() -> Talk:
     before = [
         {"role": "user", "parts": [{"text": ASKED}]},
-        {"role": "model", "parts": [{"text": "I look."}, {"functionCall": {"name": "Read", "args": {"path": "cart.py"}}}]},
+        {
+            "role": "model",
+            "parts": [{"text": "I look."}, {"functionCall": {"name": "Read", "args": {"path": "cart.py"}}}],
+        },
         {"role": "user", "parts": [{"functionResponse": {"name": "Read", "response": {"output": READ}}}]},
     ]
     request = {

@@ -48,6 +48,8 @@ class TopAdmin:
             "/api/analytics": {"totals": {"requests": 3, "successRate": 100, "totalTokens": 900, "totalCostUsd": 1.5}},
         }
         self.posted: list[tuple[str, Mapping[str, Any]]] = []
+        self.says: dict[str, Any] = {}
+        """What is answered to a POST, by path."""
         self.refuses: dict[str, tuple[int, str]] = {}
         self.gone = False
 
@@ -68,7 +70,8 @@ class TopAdmin:
             return httpx.Response(200, stream=self.live, headers={"content-type": "text/event-stream"})
         if request.method == "POST":
             self.posted.append((path, json.loads(request.content)))
-            return httpx.Response(200, json={"success": True, "message": f"Did {path.rpartition('/')[2]}."})
+            done = {"success": True, "message": f"Did {path.rpartition('/')[2]}."}
+            return httpx.Response(200, json=self.says.get(path, done))
         if path not in self.answers:
             return problem(404, f"There is no {path}.")
         return httpx.Response(200, json=self.answers[path])

@@ -37,7 +37,7 @@ class Screen:
         """Wait until all of these are on it."""
         try:
             await until(lambda: all(each in self.text for each in words))
-        except AssertionError:
+        except TimeoutError:
             raise AssertionError(f"{words} are not on the screen:\n{self.text}") from None
 
     async def press(self, *keys: str) -> None:
@@ -67,5 +67,5 @@ async def screen(
     """`top` as it stands a moment after it was started."""
     asked = Wanted(Places(home), {}, may_start=False, **wanted)  # type: ignore[arg-type]  # as the test says
     app = Top(asked, lambda port, _: admin.connect(port, "planted-token"), lambda: clock)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         yield Screen(app, pilot, admin)

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -40,10 +41,25 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 DESCRIPTION = "What the operator of a proxy sees and steers. Programs send `Authorization: Bearer` and the token."
 
 
+_with_pages: list[FastAPI] = []
+"""The application that has them: their library keeps one set per process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An application, what it shows and what opens it."""
+
+    plane: Plane
+    authority: Authority
+    api: FastAPI
+    guarded: ASGIApp
+    """The same behind its guard: only that one may serve."""
+
+
 def build_app(
     plane: Plane, authority: Authority, trouble: Callable[[str, Exception], None], pages: bool = True
-) -> tuple[FastAPI, ASGIApp]:
-    """The application, and the same behind its guard: only that one may serve."""
+) -> Built:
+    """Build it all; takes a good part of a second, so not in the loop."""
     api = FastAPI(
         title="codemie-proxy",
         version=__version__,
@@ -69,10 +85,13 @@ def build_app(
     _answer_the_rest(api, [route for router in routers for route in router.routes])
     if pages:
         _mount_pages(api, plane)
-    return api, Guard(api, authority, sign_in.page, trouble)
+    return Built(plane, authority, api, Guard(api, authority, sign_in.page, trouble))
 
 
 def _mount_pages(api: FastAPI, plane: Plane) -> None:
+    if _with_pages:
+        logger.warning("The dashboard comes back when the proxy is restarted; the admin API is there")
+        return
     try:
         with _undisturbed(plane.places):
             from codemie_core.admin.pages import site
@@ -81,6 +100,7 @@ def _mount_pages(api: FastAPI, plane: Plane) -> None:
             raise
         logger.info("There are no pages: pip install 'codemie-proxy[admin]'")
         return
+    _with_pages.append(api)
     try:
         site.mount(api, plane)
     except Exception as problem:

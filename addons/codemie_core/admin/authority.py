@@ -16,7 +16,7 @@ COOKIE = "codemie_admin"
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Authority:
     """One per proxy."""
 

@@ -33,7 +33,7 @@ def moment(plane: Plane) -> str:
     """Gauges of now."""
     pool, addons = plane.pool, plane.core.addons_in_order
     accounts = Counter(pool.status(account.id).state for account in pool.accounts) if pool is not None else Counter()
-    states = {(addon.name, str(addon.status.state)): 1 for addon in addons}
+    states: dict[tuple[str, ...], float] = {(addon.name, str(addon.status.state)): 1 for addon in addons}
     since = plane.core.running_since
     lines = [
         *_gauge("codemie_exchanges_open", "Requests under way.", {(): len(BOOK)}),

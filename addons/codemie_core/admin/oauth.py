@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -148,7 +148,8 @@ async def begin_sign_in(plane: Plane, asked: BeginSignIn, who: str) -> SignInBeg
     provider, name = await _checked(plane, asked)
     started: asyncio.Future[tuple[_Waiting, bool, str]] = asyncio.get_running_loop().create_future()
     task = asyncio.get_running_loop().create_task(_wait(plane, provider, name, who, started), name="sign in")
-    await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {task, started}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not started.done():
         await task  # It has failed before it began.
     waiting, comes_back, uri = started.result()

@@ -58,9 +58,8 @@ def _account(exchange: Exchange) -> str:
     if exchange.account:
         return f"Account {exchange.account}: {exchange.account_why or 'no reason was noted'}."
     owners = sorted({credential.owner for credential in exchange.credentials if credential.owner})
-    if owners:
-        return f"No account of the pool: it was signed in by {', '.join(owners)}."
-    return NO_ACCOUNT
+    signed = f"signed in by {', '.join(owners)}" if owners else exchange.account_why
+    return f"No account of the pool: {signed}." if signed else NO_ACCOUNT
 
 
 def _try(attempt: Attempt) -> str:
@@ -98,8 +97,13 @@ def _kept_try(row: Row) -> str:
 def _line(number: int, account: str, host: str, status: int | None, ended_ms: float | None, how: str) -> str:
     by = f" with {account}" if account else ""
     said = f" {status}," if status is not None else ""
-    took = f" after {ended_ms / 1000:.1f} s" if ended_ms is not None else ""
-    return f"Attempt {number} at {host}{by}:{said} {how}{took}."
+    return f"Attempt {number} at {host}{by}:{said} {how}{_after(ended_ms)}."
+
+
+def _after(ms: float | None) -> str:
+    if ms is None:
+        return ""
+    return f" after {ms:.0f} ms" if ms < 1000 else f" after {ms / 1000:.1f} s"
 
 
 def _ending(exchange: Exchange) -> str:

@@ -118,7 +118,7 @@ class RequestDetail(RequestSummary):
     refusal: bool
     prompts: int
     reasoning_tokens: int | None
-    cache_creation_1h_tokens: int | None
+    cache_creation_hour_tokens: int | None
     tier: str | None
     server_tools: dict[str, int] | None
     cost: CostParts
@@ -165,7 +165,7 @@ def detail(turn: Turn, why: list[str], payload_kept: bool) -> RequestDetail:
                 *("run_id", "request_bytes", "response_bytes", "complete", "refusal", "prompts", "reasoning_tokens"),
             )
         },
-        cache_creation_1h_tokens=row["cache_write_1h_tokens"],
+        cache_creation_hour_tokens=row["cache_write_1h_tokens"],
         server_tools=json.loads(row["server_tools"]) if row["server_tools"] else None,
         cost=_cost(row),
         timings=Timings(

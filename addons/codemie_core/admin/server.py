@@ -50,6 +50,8 @@ class Server:
         if task is not None:
             if self._serving is not None:
                 self._serving.leave()
+            else:
+                task.cancel()  # What is being loaded is loaded for nobody.
             done, _ = await asyncio.wait([task], timeout=within)
             if not done:
                 task.cancel()

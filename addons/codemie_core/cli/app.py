@@ -19,6 +19,7 @@ from codemie_core.cli import (
     demo,
     export,
     keys,
+    logs,
     metrics,
     open_page,
     requests,
@@ -55,6 +56,7 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(requests.app, name="requests")
 app.add_typer(metrics.app, name="metrics")
 app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=logs.EXAMPLES)(logs.logs)
 app.command("open", epilog=open_page.EXAMPLES)(open_page.open_page)
 app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
 app.command(epilog=top.EXAMPLES)(top.top)

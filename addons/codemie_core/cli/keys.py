@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from codemie_core.access.client_keys import ClientKey, KeyStore
     from codemie_core.places import Places
 
-DEFAULT_ADDRESS = "127.0.0.1:8080"
-
 app = typer.Typer(
     no_args_is_help=True,
     help="Give clients keys. As soon as there is one, a proxy asks everybody for a key.",
@@ -29,17 +27,19 @@ def add(
     """Make a key and print it. It is printed this once: the file holds only its hash."""
     import json
 
+    from codemie_core.access.key_use import address_for_clients, environment
+
     store, places = _store()
     first = not store.ring()
     entry, secret = store.add(name)
-    environment = _environment(entry.name, secret.get_secret_value(), _address(places))
+    settings = environment(entry.name, secret.get_secret_value(), address_for_clients(places))
     if as_json:
-        shown = {**_shown(entry), "key": secret.get_secret_value(), "environment": environment}
+        shown = {**_shown(entry), "key": secret.get_secret_value(), "environment": settings}
         typer.echo(json.dumps(shown, indent=2))
     else:
         typer.echo(f"The key of {entry.name}, shown only now:\n\n  {secret.get_secret_value()}\n")
         typer.echo("For an agent, one of these beside its base URL, or the last one alone:\n")
-        for variable, value in environment.items():
+        for variable, value in settings.items():
             typer.echo(f"  {variable}={value}")
     if first:
         typer.echo(
@@ -93,27 +93,6 @@ def _store() -> tuple[KeyStore, Places]:
 def _shown(entry: ClientKey) -> dict[str, object]:
     found: dict[str, object] = entry.model_dump(mode="json", exclude={"sha256"})
     return found
-
-
-def _environment(name: str, key: str, address: str) -> dict[str, str]:
-    """What the holder of the key sets: the first two before a reverse proxy, the last for one in regular mode."""
-    from urllib.parse import quote
-
-    proxy = f"http://{quote(name, safe='')}:{key}@{address}"
-    return {"ANTHROPIC_AUTH_TOKEN": key, "OPENAI_API_KEY": key, "HTTPS_PROXY": proxy}
-
-
-def _address(places: Places) -> str:
-    """Where clients find the proxy: that of a running one, if there is one."""
-    import socket
-
-    from codemie_core.running import running_proxies
-
-    address = next((address for proxy in running_proxies(places) for address in proxy.addresses), DEFAULT_ADDRESS)
-    host, _, port = address.rpartition(":")
-    if host in ("", "0.0.0.0", "::"):
-        return f"{socket.gethostname()}:{port}"
-    return f"[{host}]:{port}" if ":" in host else address
 
 
 def _print_table(found: tuple[ClientKey, ...]) -> None:

@@ -18,7 +18,7 @@ codemie-proxy top https://api.anthropic.com --stay    (the proxy goes on afterwa
 
 codemie-proxy top --port 9000    (the one that listens there)"""
 NO_TERMINAL = (
-    "top needs a terminal of at least 40 x 10 characters; for programs: codemie-proxy status --json, "
+    "top needs a terminal (ssh -t gives one); for programs: codemie-proxy status --json, "
     "codemie-proxy sessions --json, codemie-proxy requests --json"
 )
 
@@ -47,7 +47,7 @@ def top(
     try:
         from codemie_core.top.app import Top
     except ModuleNotFoundError as problem:
-        if problem.name != "textual":
+        if (problem.name or "").partition(".")[0] != "textual":
             raise
         raise SettingsError("top needs textual: pip install 'codemie-proxy[top]'") from None
     from codemie_core.places import Places
@@ -62,4 +62,6 @@ def top(
         said = screen.end()
     if said:
         typer.echo(said)
+    if screen.failure is not None:
+        raise screen.failure
     raise typer.Exit(screen.return_code or 0)

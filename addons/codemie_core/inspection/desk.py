@@ -78,11 +78,11 @@ class Desk:
         flow = self._flows.get(exchange.request_id)
         if flow is None:
             return
+        self._kept.add(flow, self.most)
         if exchange.scoped:
             note_exchange(flow.metadata, exchange)
             self._note_cut(flow, exchange)
-        self._kept.add(flow, self.most)
-        await self._tell(flow)
+            await self._tell(flow)
 
     async def counted(self, record: Record) -> None:
         """A turn is metered, the only one of its request or one of its WebSocket's."""

@@ -168,7 +168,7 @@ def usage_words(usage: Usage) -> str:
     cached += [f"{count(usage.cache_write)} to cache"] if usage.cache_write else []
     read = f"{count(usage.prompt)} read{f' ({", ".join(cached)})' if cached else ''}"
     thought = f" ({count(usage.reasoning)} reasoning)" if usage.reasoning else ""
-    tools = "".join(f", {several(number, name)}" for name, number in usage.server_tools.items())
+    tools = "".join(f", {number} {name}" for name, number in usage.server_tools.items())
     return f"{read}, {count(usage.output)} written{thought}{tools}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from codemie_core.cli.amounts import several
 from codemie_core.inspection.talk import Asking, Kind, Message, Part, paired
 from codemie_core.json_text import loads
 from codemie_core.usage.json_values import without_halves, written
@@ -24,8 +25,9 @@ type Row = tuple[str, str]
 
 def page(rows: Sequence[Row], *sections: Iterable[str]) -> str:
     """The head and what follows it, with an empty line between."""
-    width = max((len(title) for title, _ in rows), default=0)
-    head = [f"{title:<{width}}  {_one_line(text)}" for title, text in rows if text]
+    known = [(title, _one_line(text)) for title, text in rows if text]
+    width = max((len(title) for title, _ in known), default=0)
+    head = [f"{title:<{width}}  {text}" for title, text in known]
     found = [head, *(list(section) for section in sections)]
     return without_halves("\n\n".join("\n".join(lines) for lines in found if lines) + "\n")
 
@@ -48,9 +50,9 @@ def asking_lines(asking: Asking) -> Iterator[str]:
 def turn_lines(asking: Asking | None, answer: tuple[Message, ...], later: tuple[Part, ...] = ()) -> Iterator[str]:
     """An answer and what it answers. `later` are results of its calls, out of requests that came after it."""
     latest = latest_of(asking.messages) if asking is not None else ()
-    earlier = len(asking.messages) - len(latest) if asking is not None else 0
+    earlier = _models_last(asking.messages) + 1 if asking is not None else 0
     if earlier:
-        yield f"({earlier} earlier messages: see the request)"
+        yield f"({several(earlier, 'earlier message')}: see the request)"
         yield ""
     yield from message_lines(paired(latest))
     if answer:
@@ -89,7 +91,7 @@ def part_lines(part: Part) -> Iterator[str]:
 
 def latest_of(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """What came after the model's last word, with its calls that are answered there."""
-    last = max((place for place, message in enumerate(messages) if message.role == "assistant"), default=-1)
+    last = _models_last(messages)
     latest = messages[last + 1 :]
     answered = {part.id or part.name for message in latest for part in message.parts if part.kind is Kind.RESULT}
     if last < 0 or not answered:
@@ -98,6 +100,11 @@ def latest_of(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         part for part in messages[last].parts if part.kind is Kind.CALL and {part.id, part.name} & (answered - {""})
     )
     return (Message("assistant", calls), *latest) if calls else latest
+
+
+def _models_last(messages: tuple[Message, ...]) -> int:
+    """Where it spoke last; -1 for nowhere."""
+    return max((place for place, message in enumerate(messages) if message.role == "assistant"), default=-1)
 
 
 def results_for(answer: tuple[Message, ...], later: Asking) -> tuple[Part, ...]:

@@ -21,6 +21,8 @@ class Event:
     event: str
     reason: str
     who: str
+    id: int = 0
+    """Later ones have higher ones."""
 
 
 def record(
@@ -45,13 +47,17 @@ def record(
     )
 
 
-def events(connection: Connection, account_id: str | None = None, limit: int = 100) -> list[Event]:
-    """The newest, newest first; of one account or of all."""
+def events(
+    connection: Connection, account_id: str | None = None, limit: int = 100, before: int | None = None
+) -> list[Event]:
+    """The newest, newest first; of one account or of all; with `before` those that came before the one of this id."""
     table = tables.account_events
     query = select(table).order_by(table.c.id.desc()).limit(limit)
     if account_id is not None:
         query = query.where(table.c.account_id == account_id)
+    if before is not None:
+        query = query.where(table.c.id < before)
     return [
-        Event(row.account_id, row.account_name, row.at_ms / 1000, row.event, row.reason, row.who)
+        Event(row.account_id, row.account_name, row.at_ms / 1000, row.event, row.reason, row.who, row.id)
         for row in connection.execute(query)
     ]

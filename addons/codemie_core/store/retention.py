@@ -46,6 +46,8 @@ class Sweeper:
         self.keeping = keeping
         self.deleted = 0
         """Turns and payloads, since the start."""
+        self.payloads = 0
+        """Payloads among them; those that go with their turn are not counted."""
         self._clock = clock
         self._rows = FEWEST * 5
         self._surplus: int | None = None
@@ -60,7 +62,7 @@ class Sweeper:
             self.deleted += gone
             self._rows = max(FEWEST, min(MOST, int(self._rows * min(2.0, AIM / max(took, 1e-6)))))
             return PAUSE
-        if connection.dialect.name == "sqlite" and _give_back(connection, begun + AIM):
+        if connection.dialect.name == "sqlite" and give_back(connection, begun + AIM):
             return PAUSE
         self._surplus = None
         # Proxies of one home that began together need not all look at the same moment.
@@ -100,7 +102,10 @@ class Sweeper:
         query = select(key).order_by(at, key).limit(min(self._rows, most))
         if before is not None:
             query = query.where(at < int(before * 1000))
-        return connection.execute(delete(table).where(key.in_(query.scalar_subquery()))).rowcount
+        gone = connection.execute(delete(table).where(key.in_(query.scalar_subquery()))).rowcount
+        if table is tables.payloads:
+            self.payloads += gone
+        return gone
 
 
 def _used(connection: Connection) -> int:
@@ -111,16 +116,16 @@ def _used(connection: Connection) -> int:
     return (pages - free) * size
 
 
-def _give_back(connection: Connection, until: float) -> bool:
-    """Let the file become smaller for some milliseconds. Is there more to give back?"""
+def give_back(connection: Connection, until: float, slack: int = SLACK) -> bool:
+    """Let SQLite's file become smaller until that `perf_counter`. Is there more to give back?"""
     free = _free(connection)
     given = 0
     # At least one, however late it is already.
-    while given < free - SLACK and (not given or time.perf_counter() < until):
+    while given < free - slack and (not given or time.perf_counter() < until):
         # One by one: from Python 3.13 on the driver stops after the first page, however many are asked for.
         connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
         given += 1
-    return given > 0 and SLACK < _free(connection) < free
+    return given > 0 and slack < _free(connection) < free
 
 
 def _free(connection: Connection) -> int:

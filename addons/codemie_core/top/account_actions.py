@@ -11,7 +11,7 @@ from codemie_core.top.account_form import AccountForm, Filled
 from codemie_core.top.board import Board
 from codemie_core.top.client import AdminClient, ApiTrouble, part
 from codemie_core.top.feed import Feed, items
-from codemie_core.top.shapes import Provider, SignIn, one, several
+from codemie_core.top.shapes import Provider, SignIn, SignInProvider, one, several
 from codemie_core.top.sign_in_form import SignInForm
 
 ASK_AGAIN = 1.0
@@ -57,18 +57,18 @@ class AccountActions:
         await self._feed.accounts()
 
     async def _providers(self) -> list[Provider]:
-        signs_in: set[str] = set()
-        for each in items(await self._client.get("/api/oauth/providers")):
-            signs_in.add(str(each.get("name")))
-        found = several(Provider, items(await self._client.get("/api/providers")))
-        return [provider.model_copy(update={"signs_in": provider.name in signs_in}) for provider in found]
+        signing = several(SignInProvider, items(await self._client.get("/api/oauth/providers")))
+        # Of several ways to the same API the one named like it is the usual one.
+        ways = {way.provider: way for way in sorted(signing, key=lambda way: way.name == way.provider)}
+        found = several(Provider, items(await self._client.get("/api/accounts/providers")))
+        return [_with_way(provider, ways.get(provider.name)) for provider in found]
 
     async def _add_key(self, filled: Filled) -> str:
         body = {"name": filled.name, "provider": filled.provider, "apiKey": filled.key}
         return _message(await self._client.post("/api/accounts", body | _url(filled)), f"Added {filled.name}.")
 
     async def _sign_in(self, filled: Filled) -> str:
-        body = {"name": filled.name, "provider": filled.provider}
+        body = {"name": filled.name, "provider": filled.sign_in}
         begun = one(SignIn, await self._client.post("/api/oauth/init", body))
         if begun is None:
             raise ApiTrouble("The proxy's answer about the sign-in cannot be understood.")
@@ -106,5 +106,14 @@ def _url(filled: Filled) -> dict[str, str]:
     return {"baseUrl": filled.base_url} if filled.base_url else {}
 
 
+def _with_way(provider: Provider, way: SignInProvider | None) -> Provider:
+    return provider.model_copy(update={"sign_in": way.name, "missing": way.missing}) if way else provider
+
+
 def _message(answer: object, otherwise: str) -> str:
-    return str(answer.get("message") or otherwise) if isinstance(answer, dict) else otherwise
+    """What was done, what follows from it, and what is odd about it."""
+    if not isinstance(answer, dict):
+        return otherwise
+    hints = answer.get("hints")
+    more = [answer.get("notice"), *(hints if isinstance(hints, list) else ())]
+    return "\n".join(str(each) for each in (answer.get("message") or otherwise, *more) if each)

@@ -19,12 +19,13 @@ from codemie_core.top.shapes import Provider
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was typed. `key` is "" when somebody is to sign in instead."""
+    """What was typed. `key` is "" when somebody is to sign in instead, with `sign_in`."""
 
     provider: str
     name: str
     key: str = ""
     base_url: str = ""
+    sign_in: str = ""
 
     def __repr__(self) -> str:
         return f"Filled({self.provider!r}, {self.name!r})"
@@ -85,8 +86,7 @@ class AccountForm(ModalScreen[Filled | None]):
         url = self.query_one("#url", Input)
         url.placeholder = chosen.base_url if chosen and chosen.base_url else "https://host[:port][/path]"
         key = self.query_one("#key", Input)
-        signs_in = chosen is not None and chosen.signs_in
-        key.placeholder = "empty: sign in instead" if signs_in else ""
+        key.placeholder = "empty: sign in instead" if chosen and chosen.sign_in else ""
         self.query_one("#hint", Static).update(
             "The key goes to the proxy on this machine, which seals it into its vault. "
             "Use accounts of your own, as your provider's terms allow."
@@ -95,11 +95,13 @@ class AccountForm(ModalScreen[Filled | None]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#add")
     def _add(self) -> None:
+        chosen = self._chosen
         filled = Filled(
-            self._chosen.name if self._chosen else "",
+            chosen.name if chosen else "",
             self.query_one("#name", Input).value.strip(),
             self.query_one("#key", Input).value.strip(),
             self.query_one("#url", Input).value.strip(),
+            chosen.sign_in if chosen else "",
         )
         if problem := self._missing(filled):
             told = self.query_one("#problem", Static)
@@ -117,10 +119,13 @@ class AccountForm(ModalScreen[Filled | None]):
         return self._providers.get(str(self.query_one("#provider", Select).value))
 
     def _missing(self, filled: Filled) -> str:
+        chosen = self._chosen
         if not filled.name:
             return "Give it a name."
-        if not filled.key and not (self._chosen and self._chosen.signs_in):
+        if not filled.key and not filled.sign_in:
             return "Its API key is missing."
-        if self._chosen and self._chosen.needs_base_url and not filled.base_url:
+        if not filled.key and chosen and chosen.missing:
+            return f"Its API key is missing. To sign in instead: {chosen.missing}"
+        if filled.key and chosen and chosen.needs_base_url and not filled.base_url:
             return "Its base URL is missing: this provider is somewhere else for everybody."
         return ""

@@ -77,6 +77,8 @@ class Top(App[str]):
         self._clock, self._wanted = clock, wanted
         self.board = Board()
         self.attachment = Attachment(wanted, self.board, self._mark, connect)
+        self.failure: CodemieError | None = None
+        """Why there was nothing to show."""
         self._dirty = True
         self._proxy = Static(id="proxy", markup=False)
         self._figures = Static(id="figures", markup=False)
@@ -106,7 +108,8 @@ class Top(App[str]):
         try:
             await self.attachment.run()
         except CodemieError as problem:
-            self.exit(return_code=1, message=f"codemie-proxy: {problem}")
+            self.failure = problem
+            self.exit(return_code=1)
 
     def _mark(self) -> None:
         self._dirty = True

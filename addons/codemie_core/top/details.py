@@ -15,7 +15,7 @@ from codemie_core.top.shapes import Account, Request, Session, several
 
 type Lines = Sequence[tuple[str, str]]
 
-TURNS = 50
+TURNS = 100
 
 
 def of_account(account: Account) -> Lines:
@@ -80,12 +80,12 @@ async def why(client: AdminClient, request_id: str) -> Lines:
 
 
 async def turns(client: AdminClient, session_id: str) -> Lines:
-    """Its turns, the newest last."""
+    """Its last turns, the newest last."""
     try:
-        found = await client.get(f"/api/sessions/{part(session_id)}/turns", limit=TURNS)
+        found = await client.get("/api/requests", sessions=session_id, limit=TURNS)
     except ApiTrouble as problem:
         return [("Turns", str(problem))]
-    told = [_turn(request) for request in several(Request, items(found))]
+    told = [_turn(request) for request in reversed(several(Request, items(found)))]
     return [("", ""), ("Turns", "\n".join(told))] if told else []
 
 

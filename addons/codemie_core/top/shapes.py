@@ -104,7 +104,18 @@ class Provider(Shape):
     label: Text = ""
     base_url: Text = ""
     needs_base_url: bool = False
-    signs_in: bool = False
+    sign_in: str = ""
+    """With whom somebody can sign in for it; "" when there is no such way."""
+    missing: str = ""
+    """What is to be done before that."""
+
+
+class SignInProvider(Shape):
+    """With whom somebody can sign in. `provider` is whose API its accounts are for."""
+
+    name: str
+    provider: Text = ""
+    missing: Text = ""
 
 
 class SignIn(Shape):
@@ -113,7 +124,7 @@ class SignIn(Shape):
     session_id: str
     auth_url: str
     comes_back: bool = False
-    """The browser's answer arrives by itself; else the person brings a code."""
+    """The browser's answer arrives by itself when the browser is on the machine of the proxy."""
     how_to_end: Text = ""
 
 

@@ -42,14 +42,12 @@ class SignInForm(ModalScreen[str]):
             yield Static(_COPIED, markup=False)
             yield Static(self._begun.auth_url, markup=False, classes="url")
             yield Static(self._begun.how_to_end, markup=False)
-            if not self._begun.comes_back:
-                yield Input(placeholder="the code, or the whole address", compact=True, id="code")
+            yield Input(placeholder="the code, or the whole address", compact=True, id="code")
 
     def on_mount(self) -> None:
         """Ready to be pasted into."""
         self.app.copy_to_clipboard(self._begun.auth_url)
-        for code in self.query(Input):
-            code.focus()
+        self.query_one(Input).focus()
 
     @on(Input.Submitted)
     def _done(self, event: Input.Submitted) -> None:

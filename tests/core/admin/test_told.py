@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 from codemie_core.admin.told import Problem, describe_problems
 
@@ -21,8 +22,8 @@ def test_further_members_do_not_overrule_its_own() -> None:
 
 
 def test_every_answer_that_is_no_success_is_described_as_one() -> None:
-    ok = {"description": "fine", "content": {"application/json": {"schema": {}}}}
-    answers = {"200": dict(ok), "404": {"description": "none"}, "422": dict(ok)}
+    ok: dict[str, Any] = {"description": "fine", "content": {"application/json": {"schema": {}}}}
+    answers: dict[str, Any] = {"200": dict(ok), "404": {"description": "none"}, "422": dict(ok)}
     document = {
         "paths": {"/x": {"get": {"responses": answers}}},
         "components": {"schemas": {"HTTPValidationError": {}, "ValidationError": {}, "Own": {}}},

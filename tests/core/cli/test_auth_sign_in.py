@@ -50,9 +50,9 @@ def home(server: OAuthServer, codemie_home: Path, monkeypatch: pytest.MonkeyPatc
         ({"device_url": ""}, ["--device"], "lab has no device_url, so --device cannot be used; leave it out"),
         ({"redirect_uri": PAGE}, [], "lab shows a code to paste, and nobody is here to do so: add --paste"),
         ({"redirect_uri": PAGE}, ["--paste"], "standard input ended without the code, or the address you ended at"),
-        ({}, ["--name", "two words"], "--name 'two words' is no name"),
-        ({}, ["--name", "key"], "'key' is an account with a key: choose another --name"),
-        ({}, ["--name", "far"], "'far' is an account at https://elsewhere.test: choose another --name"),
+        ({}, ["--name", "two words"], "'two words' is no name"),
+        ({}, ["--name", "key"], "'key' is an account with a key: choose another name"),
+        ({}, ["--name", "far"], "'far' is an account at https://elsewhere.test: choose another name"),
         ({}, ["--timeout", "1"], "nobody signed in within 1 seconds; run it again, with --timeout for more time"),
     ],
 )
@@ -91,14 +91,6 @@ def test_terms_are_told_where_they_matter(home: StoredHome, server: OAuthServer)
         server.configure(home.places, **fields)
         outcome = call("auth", "login", "lab", "--no-browser", "--timeout", "1")
         assert ("Use accounts of your own only." in outcome.err) is told
-
-
-@pytest.mark.parametrize(
-    "error, shown",
-    [("access_denied", "access_denied"), ("<script>", "it gave no reason"), ("e" * 99, "it gave no reason")],
-)
-async def test_of_a_refusal_only_a_plain_word_is_repeated(error: str, shown: str) -> None:
-    assert auth_sign_in._plain(error) == shown
 
 
 def test_a_registered_address_may_be_without_a_path(

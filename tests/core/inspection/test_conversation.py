@@ -1,4 +1,4 @@
-"""One conversation in four APIs' words is one conversation; what is no JSON, or cut, or wrong, is read as far as it goes."""
+"""One conversation in four APIs' words is one conversation; what is cut or wrong is read as far as it goes."""
 
 import json
 from collections.abc import Iterator, Mapping

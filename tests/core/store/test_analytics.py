@@ -95,7 +95,8 @@ def by_cost(key: str, wanted: dict[str, Figures]) -> tuple[int, int, str]:
     return (1 if cost is None else -cost, -wanted[key].requests, key)
 
 
-@pytest.mark.parametrize("size", get_args(buckets.Size.__value__))
+# In minutes nobody looks at forty days: they are in test_breakdown.
+@pytest.mark.parametrize("size", get_args(buckets.Size.__value__)[2:])
 def test_every_series_with_every_filter_equals_the_reference(size: buckets.Size, history: Database) -> None:
     with history.reading() as connection:
         for (name, asked), zone in zip(FILTERS.items(), itertools.cycle(ZONES), strict=False):

@@ -120,7 +120,7 @@ def test_a_step_that_comes_late_gives_something_back_all_the_same(database: Data
         connection.execute(sa.delete(tables.requests))
     with database.writing() as connection:
         before = retention._free(connection)
-        assert retention._give_back(connection, until=0.0)
+        assert retention.give_back(connection, until=0.0)
         assert retention._free(connection) == before - 1
 
 

@@ -11,7 +11,9 @@ async def test_one_screen_shows_accounts_sessions_requests_and_cost(codemie_home
     register(codemie_home)
     admin = TopAdmin()
     admin.answers["/api/accounts"] = [account("work"), account("spare", state="paused", stateInWords="paused: rest")]
-    admin.answers["/api/sessions"] = {"items": [{"id": "s-1", "agent": "claude-code", "project": "shop", "turns": 4}]}
+    admin.answers["/api/sessions"] = {
+        "items": [{"id": "s-1", "agent": "claude-code", "project": "shop", "requests": 4}]
+    }
     async with screen(codemie_home, admin) as seen:
         await seen.shows("127.0.0.1:8080 → api.anthropic.com", "up 1 h 06 min", "● live")
         await seen.shows("3 requests, 100% ok", "$1.50", "1/2 accounts ready")
@@ -157,3 +159,4 @@ async def test_without_an_admin_api_it_ends_with_what_helps(codemie_home: Path) 
     async with screen(codemie_home, TopAdmin()) as seen:
         await until(lambda: not seen.app.is_running)
     assert seen.app.return_code == 1
+    assert "has no admin API" in str(seen.app.failure)

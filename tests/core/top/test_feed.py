@@ -7,8 +7,8 @@ import pytest
 from codemie_core.top.board import Board
 from codemie_core.top.client import NotAllowed, NotAnswering
 from codemie_core.top.feed import Feed, items
-from support.top_admin import NOW, TopAdmin, start, summary
 from support.histories import until
+from support.top_admin import NOW, TopAdmin, start, summary
 
 LIVE = "/api/requests/stream"
 

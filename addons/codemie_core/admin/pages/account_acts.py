@@ -77,7 +77,9 @@ class Acts:
             work = account_changes.rename_account(self._plane, account.id, said["name"].strip(), WHO)
             return await self._done(work, "Renamed.")
 
-        fields = [("name", "Name", account.name, "Letters, digits and . _ @ + -; its history stays under the old name.")]
+        fields = [
+            ("name", "Name", account.name, "Letters, digits and . _ @ + -; its history stays under the old name.")
+        ]
         ask(f"Rename {account.name}", fields, "Rename", save)
 
     async def _priority(self, account: AccountInfo) -> None:
@@ -112,7 +114,12 @@ class Acts:
         fields = [
             ("allow", "Only these models", ", ".join(account.allow), "Patterns with commas, like claude-*; none: all."),
             ("deny", "Never these", ", ".join(account.deny), "They count more than the ones above."),
-            ("fallback", "Fallback model", account.fallback_model or "", "Asked for when the asked one is nowhere left."),
+            (
+                "fallback",
+                "Fallback model",
+                account.fallback_model or "",
+                "Asked for when the asked one is nowhere left.",
+            ),
         ]
         ask(f"Models of {account.name}", fields, "Save", save)
 
@@ -122,7 +129,12 @@ class Acts:
             work = account_adding.replace_key(self._plane, account.id, new, WHO)
             return await self._done(work, "The key was replaced; requests use the new one from now on.")
 
-        ask(f"Another key for {account.name}", [("key", "API key", "", "Sealed in the vault; shown to nobody.")], "Replace", save)
+        ask(
+            f"Another key for {account.name}",
+            [("key", "API key", "", "Sealed in the vault; shown to nobody.")],
+            "Replace",
+            save,
+        )
 
     async def _endpoint(self, account: AccountInfo) -> None:
         async def save(said: Mapping[str, str]) -> bool:

@@ -120,7 +120,12 @@ async def _strategy(plane: Plane) -> None:
 
 def shown(account: AccountInfo) -> dict[str, object]:
     """For the browser."""
-    acts = [("details", "Details"), ("rename", "Rename"), ("priority", "Priority and weight"), ("models", "Models it serves")]
+    acts = [
+        ("details", "Details"),
+        ("rename", "Rename"),
+        ("priority", "Priority and weight"),
+        ("models", "Models it serves"),
+    ]
     if account.kind == "oauth":
         acts.append(("sign in", "Sign in again"))
     else:

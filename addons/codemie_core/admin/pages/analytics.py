@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
-from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
+from urllib.parse import unquote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nicegui import ui
 
@@ -14,7 +14,7 @@ from codemie_core.admin.analytics import Analytics, analytics, choices
 from codemie_core.admin.asked import NO_ACCOUNT, RANGES, Asked, Outcome, Range
 from codemie_core.admin.pages.analytics_parts import Breakdown, Figures, Models, Tokens
 from codemie_core.admin.pages.figures_over_time import BY_KEY, COLORS, DAY_MS, lines_of
-from codemie_core.admin.pages.layout import View, acting, box, button, empty, heading, panel, refreshing, say, text
+from codemie_core.admin.pages.layout import View, box, button, empty, heading, panel, refreshing, say, text
 from codemie_core.admin.pages.widgets import Chart, Choices, legend
 from codemie_core.store.buckets import edges
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 REFRESH = 30.0
 LENGTHS = {"1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+ZONE = "codemie-zone"
+"""A cookie with the viewer's time zone: days begin at midnight there. (A page cannot wait for what a script says: that
+takes a task that begins later, and mitmproxy's begin at once.)"""
+TELL_ZONE = f"""document.cookie = "{ZONE}=" + encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone)
+  + "; path=/; max-age=31536000; samesite=strict";"""
 BUCKETS = {"1m": ("minute", 60_000), "5m": ("5 minutes", 300_000), "1h": ("hour", 3_600_000), "1d": ("day", DAY_MS)}
 KINDS = {"models": "Models", "accounts": "Accounts", "agents": "Agents", "projects": "Projects"}
 
@@ -85,16 +90,15 @@ class AnalyticsPage:
 
     def __init__(self, plane: Plane, question: Question) -> None:
         self._plane, self._question = plane, question
-        self._zone = ""
-        self._client = ui.context.client
-        self._asked_last = 0
+        self._zone = _zone(ui.context.client.request.cookies.get(ZONE, ""))
 
     async def build(self) -> None:
         """Lay it out, and fill it as soon as the figures are there."""
+        ui.add_head_html(f"<script>{TELL_ZONE}</script>")
         question = self._question
         with heading("Analytics"):
             Choices("Range", {key: key for key in RANGES}, question.range, lambda key: self._change("range", key))
-        await self._filters()
+        self._filters()
         self._none = box("cm-panel")
         self._none.set_visibility(False)
         self._all = box("cm-stack cm-analytics")
@@ -112,11 +116,11 @@ class AnalyticsPage:
                 self._tokens = Tokens("cm-span-4")
                 self._breakdown = Breakdown("cm-span-8")
             self._models = Models()
-        await refreshing(REFRESH, self._show)
+        self._look = await refreshing(REFRESH, self._show)
 
-    async def _filters(self) -> None:
+    def _filters(self) -> None:
         question = self._question
-        with box("cm-row cm-filters"):
+        with box("cm-row cm-filters").props('role="search" aria-label="Narrow the figures down"'):
             self._selects = {kind: self._select(kind, label) for kind, label in KINDS.items()}
             outcomes = {"all": "All", "success": "Successful", "error": "Failed"}
             self._status = Choices("Outcome", outcomes, question.status, lambda key: self._change("status", key))
@@ -129,8 +133,9 @@ class AnalyticsPage:
         async def changed() -> None:
             await self._change(kind, list(select.value or []))
 
-        select = ui.select(_options(chosen), multiple=True, value=list(chosen), label=label, on_change=changed)
-        select.props("dense outlined options-dense clearable").classes("cm-filter")
+        select = ui.select(_options(chosen), multiple=True, value=list(chosen), on_change=changed)
+        select.props(f'dense outlined options-dense aria-label="{label}"').classes("cm-filter")
+        _told(select, kind)
         return select
 
     def _switch(self, label: str, name: str) -> None:
@@ -143,11 +148,12 @@ class AnalyticsPage:
         question = self._question
         if name in KINDS:
             question.names[name] = value  # type: ignore[assignment]  # a list of names, from the select
+            _told(self._selects[name], name)
         else:
             setattr(question, name, value)
         self._clear.set_visibility(question.narrowed)
         ui.navigate.history.replace(f"/analytics{question.query}")
-        await acting(self._show())
+        await self._look()
 
     async def _cleared(self) -> None:
         for select in self._selects.values():
@@ -156,15 +162,10 @@ class AnalyticsPage:
             self._status.take("all")
 
     async def _show(self) -> None:
-        self._asked_last += 1
-        mine, question = self._asked_last, self._question
-        if not self._zone and self._client.has_socket_connection:
-            self._zone = str(await ui.run_javascript("Intl.DateTimeFormat().resolvedOptions().timeZone") or "")
+        question = self._question
         mode: Mode = "cumulative" if question.summed else "normal"
         found = await analytics(self._plane, question.asked, mode, question.by_model, self._zone)
         known = await choices(self._plane)
-        if mine != self._asked_last:
-            return  # something else was asked meanwhile
         for kind, select in self._selects.items():
             names = [*getattr(known, kind), *([NO_ACCOUNT] if kind == "accounts" else [])]
             options = _options([*names, *question.names[kind]])
@@ -223,6 +224,22 @@ class AnalyticsPage:
     def _moments(self, found: Analytics) -> list[int]:
         zone = ZoneInfo(self._zone) if self._zone else None
         return edges(RANGES[found.meta.range][1], found.meta.since, found.meta.until + 1, zone)[:-1]
+
+
+def _zone(cookie: str) -> str:
+    """The name of a zone there is; "" for this machine's."""
+    try:
+        return ZoneInfo(unquote(cookie)).key if cookie else ""
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ""
+
+
+def _told(select: ui.select, kind: str) -> None:
+    """Say what is chosen, in the room there is."""
+    chosen = list(select.value or [])
+    words = f"All {KINDS[kind].lower()}" if not chosen else f"{len(chosen)} {KINDS[kind].lower()}"
+    select.props["display-value"] = "no account" if chosen == [NO_ACCOUNT] else chosen[0] if len(chosen) == 1 else words
+    select.classes(add="chosen") if chosen else select.classes(remove="chosen")
 
 
 def _options(names: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from codemie_core.admin.pages.format import dollars, several, trend
+from codemie_core.admin.pages.format import dollars, points, several, trend
 from codemie_core.admin.pages.layout import box, say, text
 from codemie_core.admin.pages.widgets import Chart, Kind, Line, Told, legend, shares
 
@@ -31,6 +31,8 @@ class Figure:
     before: Callable[[Analytics], float | None]
     over_time: Callable[[TimePoint], float | None]
     better: int = 0
+    points: bool = False
+    """Compared by difference: percents of percents say nothing."""
     color: str = "c1"
 
 
@@ -43,6 +45,7 @@ CARDS = (
         lambda a: a.previous.success_rate if a.previous.requests else None,
         lambda p: p.success_rate if p.requests else None,
         better=1,
+        points=True,
         color="good",
     ),
     Figure(
@@ -100,7 +103,7 @@ class _Card:
         figure = self._figure
         now, before = figure.now(found), figure.before(found)
         self._value.show(now)
-        words = trend(now, before)
+        words = points(now, before) if figure.points else trend(now, before)
         say(self._trend, words)
         self._trend.props["title"] = "beside the same length of time before" if words else ""
         rises = figure.better * ((now or 0) - (before or 0)) if words else 0

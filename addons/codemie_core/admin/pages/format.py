@@ -7,7 +7,20 @@ from datetime import datetime
 
 from codemie_core.cli.amounts import money, share, several, span, tokens
 
-__all__ = ["dollars", "ending", "mood_of_account", "moment", "money", "several", "share", "short", "span", "tokens", "trend"]
+__all__ = [
+    "dollars",
+    "ending",
+    "mood_of_account",
+    "moment",
+    "money",
+    "points",
+    "several",
+    "share",
+    "short",
+    "span",
+    "tokens",
+    "trend",
+]
 
 ENDINGS: Mapping[str, tuple[str, str]] = {
     "complete": ("complete", "good"),
@@ -56,6 +69,14 @@ def dollars(usd: float | None) -> str:
 def short(identity: str) -> str:
     """An id as lists show it."""
     return identity[:8]
+
+
+def points(now: float | None, before: float | None) -> str:
+    """How many percent points more or less than before, like −2 pts."""
+    if now is None or before is None:
+        return ""
+    change = round(now - before, 1)
+    return f"{change:+.3g} pts".replace("-", "−") if change else "±0 pts"
 
 
 def trend(now: float | None, before: float | None) -> str:

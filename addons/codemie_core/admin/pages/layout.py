@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_LOOK = 0.15
+FIRST_LOOK = 0.1
 """Seconds a page waits for its figures before it goes out without; then they follow."""
+_FIRST_LOOKS: dict[str, list[asyncio.Task[None]]] = {}
+"""By the id of the client whose page is being built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ async def framed(view: View, plane: Plane, **named: str) -> None:
     client = ui.context.client
     client.content.props('id="main" tabindex="-1"')
     await view.build(plane, **named)
+    if looks := _FIRST_LOOKS.pop(client.id, []):
+        await asyncio.wait(looks, timeout=FIRST_LOOK)
 
 
 def navigation(tab: str) -> str:
@@ -204,6 +208,6 @@ async def refreshing(seconds: float, show: Callable[[], Awaitable[None]]) -> Cal
             await once()
 
     first = asyncio.get_running_loop().create_task(once(), name="first look")
-    await asyncio.wait({first}, timeout=FIRST_LOOK)
+    _FIRST_LOOKS.setdefault(ui.context.client.id, []).append(first)
     ui.timer(seconds, again, immediate=False)
     return once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from codemie_core.admin.pages.format import mood_of_account, moment, several
+from codemie_core.admin.pages.format import ending, mood_of_account, moment, several
 from codemie_core.admin.pages.layout import badge, box, empty, text
 from codemie_core.admin.pages.request_table import COLUMNS, row_of
 from codemie_core.admin.pages.widgets import Moment, Table
@@ -102,19 +102,25 @@ class Errors:
     """What went wrong last."""
 
     def __init__(self) -> None:
-        self._room = box("cm-stack")
-        self._shown: list[str] | None = None
+        self._room = box("cm-stack cm-errors")
+        self._shown: object = None
 
-    def show(self, errors: list[str]) -> None:
+    def show(self, failed: Sequence[RequestSummary]) -> None:
         """What it is now."""
-        if errors == self._shown:
+        if (fresh := [one.id for one in failed]) == self._shown:
             return
-        self._shown = list(errors)
+        self._shown = fresh
         self._room.clear()
         with self._room:
-            if not errors:
-                text("Nothing has gone wrong.", "cm-muted")
-            for error in errors[:8]:
-                text(error, "cm-error")
-            if errors:
-                text("Failed requests", tag="a").props('href="/requests?status=error"')
+            if not failed:
+                text("Nothing that is kept has failed.", "cm-muted")
+            for one in failed:
+                self._line(one)
+
+    def _line(self, failed: RequestSummary) -> None:
+        words, _ = ending(failed.terminal, failed.success, failed.status_code)
+        with box("cm-error", "a") as link:
+            text(failed.error_message or words, "cm-cut cm-strong")
+            Moment(moment(failed.timestamp), "ago", classes="cm-note")
+            text(f"{words} · {failed.account_used or failed.host} · {failed.model or failed.path}", "cm-cut")
+        link.props["href"] = f"/requests/{failed.id}"

@@ -12,7 +12,6 @@ from codemie_core.admin.pages.layout import View, box, empty, heading, panel, re
 from codemie_core.admin.pages.now import Errors, Latest, Now
 from codemie_core.admin.pages.widgets import Choices
 from codemie_core.admin.requests import requests
-from codemie_core.admin.stats import stats
 
 if TYPE_CHECKING:
     from codemie_core.admin.plane import Plane
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 NOW = 5.0
 FIGURES = 30.0
 LATEST = 10
+ERRORS = 6
 WORDS = {"1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 days", "30d": "30 days"}
 
 
@@ -41,18 +41,20 @@ async def build(plane: Plane) -> None:
             "Start an agent through this proxy; it appears here while it works. What to set for each agent says:",
             "codemie-proxy status",
         )
-    filled = box("cm-stack")
+    filled = box("cm-column")
     with filled:
         cards = Cards()
         with box("cm-grid"):
-            with panel("Requests", classes="cm-span-8"):
-                volume = Volume()
-            with panel("Now", classes="cm-span-4"):
-                now = Now(plane)
-            with panel("Cost", classes="cm-span-8"):
-                costs = Costs()
-            with panel("Models", "share of the cost", classes="cm-span-4"):
-                models = Shares()
+            with box("cm-column cm-span-8"):
+                with panel("Requests"):
+                    volume = Volume()
+                with panel("Cost", "by model"):
+                    costs = Costs()
+            with box("cm-column cm-span-4"):
+                with panel("Now"):
+                    now = Now(plane)
+                with panel("Models", "share of the cost"):
+                    models = Shares()
             with panel("Last requests", classes="cm-span-8 cm-flush"):
                 latest = Latest()
             with panel("Went wrong", classes="cm-span-4"):
@@ -73,7 +75,7 @@ async def build(plane: Plane) -> None:
         nothing.set_visibility(not found)
         latest.show(found)
         now.show(await list_accounts(plane))
-        errors.show((await stats(plane)).recent_errors)
+        errors.show((await requests(plane, Asked(status="error"), ERRORS)).items)
 
     look = await refreshing(FIGURES, show_figures)
     await refreshing(NOW, show_now)

@@ -38,15 +38,21 @@ class Row:
     def __init__(self, plane: Plane, plugin: Plugin) -> None:
         self._plane, self._plugin = plane, plugin
         with box("cm-plugin", "li"):
-            text(plugin.priority, "cm-plugin-place").props('aria-hidden="true"')
+            text("" if plugin.priority is None else plugin.priority, "cm-plugin-place").props('aria-hidden="true"')
             with box("cm-plugin-what"):
                 with box("cm-row"):
                     link = text(plugin.name, "cm-plugin-name", "a")
                     link.props["href"] = f"/addons/{plugin.name}"
-                    self._state = badge(plugin.state, MOODS.get(plugin.state, ""))
+                    self._state = badge(plugin.status, MOODS.get(plugin.status, ""))
                     text(f"fails {plugin.fail}", "cm-tag cm-wide", "span").props["title"] = FAILS[plugin.fail]
                 text(plugin.summary, "cm-muted")
                 self._trouble = text("", "cm-plugin-trouble cm-mono")
+            if plugin.settings:
+                more = text("Settings", "cm-button small cm-wide", "a")
+                more.props["href"] = f"/addons/{plugin.name}"
+                more.props["aria-label"] = f"Settings of {plugin.name}"
+            else:
+                box("cm-wide")
             self._switch = ui.switch(value=plugin.enabled, on_change=self._switched).props("dense")
             self._switch.props["aria-label"] = f"{plugin.name} on or off"
             if not plugin.switchable:
@@ -57,8 +63,8 @@ class Row:
     def show(self, plugin: Plugin) -> None:
         """As it is now."""
         self._plugin = plugin
-        say(self._state, plugin.state)
-        self._state.classes(replace=f"cm-badge {MOODS.get(plugin.state, '')}")
+        say(self._state, plugin.status)
+        self._state.classes(replace=f"cm-badge {MOODS.get(plugin.status, '')}")
         say(self._trouble, plugin.error or "")
         self._trouble.set_visibility(bool(plugin.error))
         if self._switch.value != plugin.enabled:
@@ -126,7 +132,7 @@ class PluginList:
         else:
             for plugin in found:
                 self._rows[plugin.name].show(plugin)
-        states = [plugin.state for plugin in found]
+        states = [str(plugin.status) for plugin in found]
         self._counts.clear()
         with self._counts:
             for state, mood in MOODS.items():
@@ -143,6 +149,19 @@ async def build(plane: Plane) -> None:
 
 async def build_one(plane: Plane, name: str) -> None:
     """One plugin and its settings."""
+    place, shown = box("cm-stack cm-wholly"), False
+
+    async def show() -> None:
+        nonlocal shown
+        if not shown:
+            shown = True
+            with place:
+                await _whole(plane, name)
+
+    await refreshing(3600.0, show)
+
+
+async def _whole(plane: Plane, name: str) -> None:
     found = {plugin.name: plugin for plugin in (await plugins(plane)).plugins}
     plugin = found.get(name)
     if plugin is None and name != BUNDLE:
@@ -155,38 +174,39 @@ async def build_one(plane: Plane, name: str) -> None:
         return
     with heading(name if plugin else "Settings of the whole proxy"):
         if plugin:
-            badge(plugin.state, MOODS.get(plugin.state, ""))
+            badge(plugin.status, MOODS.get(plugin.status, ""))
         text("All plugins", "cm-button", "a").props["href"] = "/addons"
     if plugin:
         _about(plugin)
-    form = SettingForm(plane, name)
-    await acting(form.build())
+    if plugin is None or plugin.version is not None:
+        await acting(SettingForm(plane, name).build())
 
 
 def _about(plugin: Plugin) -> None:
     with box("cm-grid"):
-        with panel("What it does", classes="cm-span-7"):
+        details = {name: value for name, value in plugin.details.items() if value is not None}
+        with panel("What it does", classes="cm-span-7" if details or plugin.mishaps else ""):
             text(plugin.summary)
             with box("cm-pairs"):
                 text("Place")
-                text(f"{plugin.priority}, of all plugins from 0 to 200")
+                place = f"{plugin.priority}: those with less see a request before it"
+                text("not loaded" if plugin.priority is None else place)
                 text("When it fails")
                 text(FAILS[plugin.fail])
-                text("Version")
-                text(plugin.version)
+                if plugin.version:
+                    text("Version")
+                    text(plugin.version)
             if plugin.error:
                 text(plugin.error, "cm-banner bad cm-mono")
-        with panel("Now", classes="cm-span-5"):
-            details = {name: value for name, value in plugin.details.items() if value is not None}
-            if not details and not plugin.mishaps:
-                text("It has nothing to tell about itself.", "cm-muted")
-            with box("cm-pairs"):
-                for label, value in details.items():
-                    text(label.replace("_", " "))
-                    text(_plain(value))
-                for hook, times in plugin.mishaps.items():
-                    text(f"failed in {hook}")
-                    text(f"{times} times" if times > 1 else "once")
+        if not details and not plugin.mishaps:
+            return
+        with panel("Now", classes="cm-span-5"), box("cm-pairs"):
+            for label, value in details.items():
+                text(label.replace("_", " "))
+                text(_plain(value))
+            for hook, times in plugin.mishaps.items():
+                text(f"failed in {hook}")
+                text(f"{times} times" if times > 1 else "once")
 
 
 def _plain(value: object) -> str:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 PACE = 1.0
 SECTIONS: Mapping[str, str] = {
-    "why": "Why",
     "conversation": "Conversation",
+    "why": "Why",
     "request": "Request",
     "response": "Response",
     "tools": "Tools",
@@ -33,8 +33,8 @@ SECTIONS: Mapping[str, str] = {
 
 async def build(plane: Plane, request_id: str) -> None:
     """The page. One that is under way is followed until it is counted."""
-    room = box("cm-stack")
-    chosen = "why"
+    room = box("cm-column")
+    chosen = ""
 
     async def show() -> bool:
         """Is it known for good?"""
@@ -113,6 +113,7 @@ async def _show_kept(plane: Plane, found: RequestDetail, chosen: str, choose: Ca
         with panel("Tokens and cost", classes="cm-span-6"):
             parts.costs(found)
     said: RequestPayload | str | None = None
+    chosen = chosen or ("conversation" if found.payload_kept else "why")
 
     async def spoken() -> RequestPayload | str:
         nonlocal said

@@ -34,7 +34,9 @@ TOOLS = (
     Column("added", "Lines added", "count"),
     Column("removed", "Lines removed", "count"),
 )
-CUT = "What was kept of this request lacks its middle, so it cannot be read as a conversation: see Request and Response."
+CUT = (
+    "What was kept of this request lacks its middle, so it cannot be read as a conversation: see Request and Response."
+)
 
 
 def figures(found: RequestDetail) -> None:
@@ -80,6 +82,9 @@ def timeline(found: RequestDetail) -> None:
 
 def costs(found: RequestDetail) -> None:
     """Each kind of token beside what it cost."""
+    if found.total_tokens is None and found.cost_usd is None:
+        text("None were counted.", "cm-muted")
+        return
     rows = (
         ("Input", found.input_tokens, found.cost.input),
         ("From the cache", found.cache_read_input_tokens, found.cost.cache_read),

@@ -33,7 +33,7 @@ async def build(plane: Plane) -> None:
     with heading("Requests"):
         page.live = LiveRows(plane, lambda: page.asked, lambda rows: page.table.upsert(rows))
     with box("cm-row cm-filters").props('role="search" aria-label="Narrow the list down"'):
-        await page.build_filters()
+        page.build_filters()
     with panel(classes="cm-flush"):
         page.table = Table("Requests, the newest first", LIST, most=KEPT)
         page.nothing = box("")
@@ -50,32 +50,44 @@ class _Page:
     live: LiveRows
     nothing: ui.element
     more: ui.element
+    _names: ui.element
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._cursor = ""
+        self._named = False
         query = ui.context.client.request.query_params
         status = query.get("status", "all")
         self.asked = Asked(status=cast(Outcome, status) if status in OUTCOMES else "all")
         named = {what: (value,) for what in NAMES if (value := query.get(what.removesuffix("s"), ""))}
         self.asked = replace(self.asked, **named)  # type: ignore[arg-type]  # names of its own tuples
 
-    async def build_filters(self) -> None:
-        """What the list can be narrowed down to: names that the history knows."""
-        known = await choices(self._plane)
+    def build_filters(self) -> None:
+        """What the list can be narrowed down to."""
         Choices("Outcome", OUTCOMES, self.asked.status, lambda key: self._narrow(status=key))
         Choices("Time", RANGES, self.asked.range, lambda key: self._narrow(range=key))
+        self._names = box("cm-row")
+
+    async def _fill_names(self) -> None:
+        """Names that the history knows; asked once."""
+        self._named = True
+        known = await choices(self._plane)
         for what, label in NAMES.items():
-            names = getattr(known, what)
+            value = next(iter(getattr(self.asked, what)), "")
+            names = [name for name in dict.fromkeys((*getattr(known, what), value)) if name]
             if not names:
                 continue
-            value = next(iter(getattr(self.asked, what)), "")
-            options = {"": f"Any {label.lower()}", **{name: name for name in dict.fromkeys((*names, value)) if name}}
-            select = ui.select(options, value=value, on_change=lambda event, what=what: self._take(what, event.value))
+            options = {"": f"Any {label.lower()}"} | {name: name for name in names}
+            with self._names:
+                select = ui.select(
+                    options, value=value, on_change=lambda event, what=what: self._take(what, event.value)
+                )
             select.props(f'dense outlined options-dense aria-label="{label}"').classes("cm-filter")
 
     async def show(self) -> None:
         """From the newest on."""
+        if not self._named:
+            await self._fill_names()
         found = await requests(self._plane, self.asked, PAGE)
         self._cursor = found.next_cursor or ""
         self.table.show([*self.live.open_rows(), *(row_of(each) for each in found.items)])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WHO = "dashboard"
 UNSET = "not set"
+SET_HERE = "set here"
 
 
 class Field:
@@ -29,11 +30,11 @@ class Field:
                 with box("cm-row"):
                     text(label, "cm-strong", "span")
                     text(setting.key, "cm-mono cm-faint cm-wide", "span")
+                    self._source = text("", "cm-tag", "span")
+                    self._back = button("Reset", lambda: give_back(setting.key), "quiet small cm-setting-back")
+                    self._back.props["title"] = "Forget what was set here"
                 text(setting.help, "cm-muted").props["id"] = about
-                with box("cm-row cm-setting-from"):
-                    self._source = text("", "cm-faint", "span")
-                    self._back = button("Give back", lambda: give_back(setting.key), "quiet small")
-                    self._back.props["title"] = f"Forget what was set here: back to {_words(setting.default)}"
+                self._held = text("", "cm-faint")
             with box("cm-setting-control"):
                 self._control = self._made(setting, changed)
                 self._control.props["aria-label"] = label
@@ -63,8 +64,11 @@ class Field:
         self.setting = setting
         self._control.set_value(_in_control(setting))
         pinned = setting.pinned_by
-        words = f"Held by {pinned}: what is set here would not count" if pinned else f"From: {setting.source}"
-        say(self._source, words)
+        say(self._source, SET_HERE if setting.stored else setting.source)
+        self._source.set_visibility(setting.source != "default")
+        self._source.props["title"] = f"{setting.source}; built in: {_words(setting.default)}"
+        say(self._held, f"Decided by {pinned}: change it there." if pinned else "It holds a secret and is not shown.")
+        self._held.set_visibility(pinned is not None or setting.masked)
         self._back.set_visibility(setting.stored and pinned is None)
         self._control.set_enabled(pinned is None and not setting.masked)
         self.mark()

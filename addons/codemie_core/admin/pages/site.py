@@ -8,8 +8,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from nicegui import app as pages
 from nicegui import ui
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codemie_core.admin.pages.layout import View, framed
 
@@ -27,7 +29,14 @@ def mount(app: FastAPI, plane: Plane) -> None:
     for name in MODULES:
         if find_spec(f"codemie_core.admin.pages.{name}") is None:
             continue
-        for view in import_module(f"codemie_core.admin.pages.{name}").VIEWS:
+        try:
+            module = import_module(f"codemie_core.admin.pages.{name}")
+        except ImportError as e:
+            import logging
+
+            logging.warning("BUILDING %s %s", name, e)
+            continue
+        for view in module.VIEWS:
             ui.page(view.path, title=f"{view.title} · CodeMie proxy")(_shown(view, plane))
     ui.run_with(
         app,
@@ -42,6 +51,21 @@ def mount(app: FastAPI, plane: Plane) -> None:
         session_middleware_kwargs={"same_site": "strict", "session_cookie": "codemie_pages"},
         show_welcome_message=False,
     )
+    pages.add_middleware(AsItIs)
+
+
+class AsItIs:
+    """NiceGUI would pack what it serves. On this machine that gains nothing, and takes its time in the streams' loop."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if "headers" in scope:
+            kept = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
+            scope = {**scope, "headers": kept}
+        await self._app(scope, receive, send)
 
 
 def _shown(view: View, plane: Plane) -> Callable[[Request], Awaitable[None]]:

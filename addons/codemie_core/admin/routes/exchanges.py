@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from codemie_core.admin import exchanges as service
 from codemie_core.admin.exchanges import ExchangePage, ExchangeView, Why
 from codemie_core.admin.plane import Plane
-from codemie_core.admin.routes.questions import Cursor, Limit
+from codemie_core.admin.routes.questions import Cursor, Limit, Responses
 
-_NONE = {404: {"description": "Nobody remembers it."}}
+_NONE: Responses = {404: {"description": "Nobody remembers it."}}
 
 
 def router(plane: Plane) -> APIRouter:

@@ -12,11 +12,14 @@ from codemie_core.admin import settings
 from codemie_core.admin.guard import By
 from codemie_core.admin.plane import Plane
 from codemie_core.admin.plugins import Plugin, PluginHealth, Plugins, PluginsStatus
+from codemie_core.admin.routes.questions import Responses
 from codemie_core.admin.setting_views import PluginSettings
 
-_NONE = {404: {"description": "There is no addon of this name."}}
-_PINNED = {409: {"description": "The environment or --set stands above it, or it cannot change while the proxy runs."}}
-_REFUSED = {400: {"description": "A value cannot be used; nothing has changed."}}
+_NONE: Responses = {404: {"description": "There is no addon of this name."}}
+_PINNED: Responses = {
+    409: {"description": "Something stands above it, or it cannot change while the proxy runs."}
+}
+_REFUSED: Responses = {400: {"description": "A value cannot be used; nothing has changed."}}
 _CHANGE = """\
 Values by key, as GET shows them; null gives a setting back to the files and its default. All of it counts at once, or
 nothing, and it stays so after a restart: above codemie.yaml, below the environment and --set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 
@@ -12,6 +12,8 @@ from codemie_core.admin.cursor import LONGEST
 NAMES = 4_000
 _LATEST = 2**53
 
+type Responses = dict[int | str, dict[str, Any]]
+"""Answers that are documented beside the good one."""
 type Names = Annotated[str | None, Query(max_length=NAMES, description="Names with commas; none: turns without one.")]
 type Moment = Annotated[int | None, Query(ge=0, le=_LATEST, description="Milliseconds since 1970.")]
 type Cursor = Annotated[str, Query(max_length=LONGEST, description="From the answer before; empty for the first.")]

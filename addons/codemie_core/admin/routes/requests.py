@@ -11,10 +11,10 @@ from codemie_core.admin.exchanges import Why
 from codemie_core.admin.payload import RequestPayload
 from codemie_core.admin.plane import Plane
 from codemie_core.admin.request_rows import RequestDetail, RequestSummary
-from codemie_core.admin.routes.questions import Cursor, Limit, Selection, link_next
+from codemie_core.admin.routes.questions import Cursor, Limit, Responses, Selection, link_next
 
-_NONE = {404: {"description": "There is none, or it is too old."}}
-_BAD = {400: {"description": "The filter contradicts itself, or the cursor is not one of ours."}}
+_NONE: Responses = {404: {"description": "There is none, or it is too old."}}
+_BAD: Responses = {400: {"description": "The filter contradicts itself, or the cursor is not one of ours."}}
 
 
 def router(plane: Plane) -> APIRouter:

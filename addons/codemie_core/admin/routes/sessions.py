@@ -7,10 +7,10 @@ from fastapi import APIRouter
 from codemie_core.admin import sessions as service
 from codemie_core.admin.plane import Plane
 from codemie_core.admin.requests import RequestPage
-from codemie_core.admin.routes.questions import Cursor, Limit, Selection
+from codemie_core.admin.routes.questions import Cursor, Limit, Responses, Selection
 from codemie_core.admin.sessions import ServingAccount, SessionDetail, SessionPage
 
-_NONE = {404: {"description": "There is none, or it is too old."}}
+_NONE: Responses = {404: {"description": "There is none, or it is too old."}}
 
 
 def router(plane: Plane) -> APIRouter:

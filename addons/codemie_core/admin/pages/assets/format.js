@@ -53,7 +53,7 @@ globalThis.codemie = (() => {
     const left = Math.max(0, Math.ceil((ms - Date.now()) / 1000));
     if (!left) return "now";
     if (left < 3600) return `${Math.floor(left / 60)}:${two(left % 60)}`;
-    if (left < 172800) return `${Math.floor(left / 3600)}:${two(Math.floor((left % 3600) / 60))}:${two(left % 60)}`;
+    if (left < 86400) return `${Math.floor(left / 3600)}:${two(Math.floor((left % 3600) / 60))}:${two(left % 60)}`;
     return `${Math.floor(left / 86400)} d ${Math.floor((left % 86400) / 3600)} h`;
   };
   const kinds = {

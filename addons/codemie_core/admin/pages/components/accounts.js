@@ -17,6 +17,11 @@ export default {
     act(account, action) {
       this.$emit("act", { id: account.id, action });
     },
+    resets(window) {
+      if (!window.resets) return "";
+      const left = this.tell("until", window.resets);
+      return left === "now" ? "reset since" : `resets in ${left}`;
+    },
     over(account) {
       void this.beat;
       return account.until && account.until <= Date.now();
@@ -38,6 +43,7 @@ export default {
             <template v-else>back in <b>{{ tell("until", account.until) }}</b><template v-if="!account.verified"> · a guess</template>
             </template></div>
           <div v-if="account.reason" class="cm-note">{{ account.reason }}</div>
+          <button v-if="account.signs" type="button" class="cm-button small primary" @click="act(account, 'sign in')">Sign in again</button>
           <div v-for="out in account.out" class="cm-note">{{ out.model }} out{{ out.until ? ", back in " + tell("until", out.until) : "" }}</div>
         </div>
         <div class="cm-account-windows">
@@ -46,8 +52,7 @@ export default {
             <div :class="['cm-bar', window.mood]" role="progressbar" :aria-valuenow="window.percent" aria-valuemin="0"
               aria-valuemax="100" :aria-label="window.name + ' used'"><div :style="{ width: Math.min(100, window.percent) + '%' }"></div></div>
             <b>{{ window.percent }}%</b>
-            <span class="cm-note" :title="window.resets ? tell('full', window.resets) : null">{{ window.resets
-              ? "resets in " + tell("until", window.resets) : "" }}</span>
+            <span class="cm-note" :title="window.resets ? tell('full', window.resets) : null">{{ resets(window) }}</span>
           </div>
           <div v-if="!account.windows.length" class="cm-note">Nothing was heard of its limits yet.</div>
         </div>
@@ -58,7 +63,6 @@ export default {
           <div><dt>Last used</dt><dd>{{ tell("ago", account.last) }}</dd></div>
         </dl>
         <div class="cm-account-acts">
-          <button v-if="account.signs" type="button" class="cm-button small primary" @click="act(account, 'sign in')">Sign in again</button>
           <button type="button" class="cm-button small" @click="act(account, account.paused ? 'resume' : 'pause')">{{
             account.paused ? "Resume" : "Pause" }}</button>
           <button type="button" class="cm-icon" :aria-label="'More for ' + account.name" aria-haspopup="menu">

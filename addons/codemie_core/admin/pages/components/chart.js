@@ -113,6 +113,10 @@ export default {
       const first = place === 0 || !codemie.isDay(ms, this.moments[this.ticks[this.ticks.indexOf(place) - 1]] ?? ms);
       return first && !codemie.isDay(this.moments[0], this.moments.at(-1)) ? codemie.tell("day", ms) : codemie.tell("minute", ms);
     },
+    anchor(place) {
+      if (this.x(place) > this.width - 28) return "end";
+      return this.kind !== "bars" && place === 0 ? "start" : "middle";
+    },
     told(place) {
       const ms = this.moments[place];
       return this.days ? codemie.tell("day", ms) : `${codemie.tell("day", ms)} ${codemie.tell("minute", ms)}`;
@@ -143,7 +147,7 @@ export default {
             <text :x="room.left - 8" :y="y(value) + 4" text-anchor="end">{{ $options.short(format, value) }}</text>
           </g>
           <text v-for="place in ticks" class="tick" :x="x(place)" :y="height - 5"
-                :text-anchor="kind !== 'bars' && place === 0 ? 'start' : 'middle'">{{ when(place) }}</text>
+                :text-anchor="anchor(place)">{{ when(place) }}</text>
         </template>
         <g v-for="one in drawn" :style="{ color: 'var(--' + one.color + ')' }">
           <template v-if="kind === 'bars'">
@@ -152,7 +156,7 @@ export default {
           </template>
           <template v-else v-for="run in runs(one.points)">
             <path v-if="kind !== 'line'" :class="['area', stacked && 'full']" :d="area(run)" />
-            <path class="line" :d="line(run)" />
+            <path v-if="!stacked" class="line" :d="line(run)" />
             <circle v-if="run.length === 1" class="dot" :cx="run[0].x" :cy="run[0].y" r="2" />
           </template>
         </g>

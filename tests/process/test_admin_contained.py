@@ -1,0 +1,135 @@
+"""Whatever becomes of the admin plane, whoever streams does not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from codemie_core.demo.frames import sse
+from codemie_core.demo.script import Step
+from codemie_core.demo.upstream import Upstream
+from support import broken_admin
+from support.admin import Admin, admin_of
+from support.clients import Answer, Http1
+from support.proxy import BUNDLE, Mitmproxy, reverse
+from support.shared import shared_proxy
+
+type Meanwhile = Callable[[], Awaitable[None]]
+
+EVENTS = [sse(f'{{"n": {n}, "text": "Grüße"}}', "content_block_delta") for n in range(40)]
+FAST = {"codemie_upstream_attempts_backoff": "1ms", "flow_detail": 0}
+KINDS: list[dict[str, Any]] = [{}, {"encoding": "gzip"}, {"split": (5, 50, 51, 500)}]
+STREAMS = 9
+OWN = ("x-codemie-request-id", "date")
+"""Headers that are another each time."""
+
+
+async def streams(proxy: Mitmproxy, upstream: Upstream, meanwhile: Meanwhile) -> list[Answer]:
+    """All that clients get of streams that were tried again, half of which comes after something has happened."""
+    gates = [upstream.gate() for _ in range(STREAMS)]
+    for number, gate in enumerate(gates):
+        step = Step(events=EVENTS, gate=gate, **KINDS[number % len(KINDS)])
+        upstream.script_for(f"stream-{number}", Step(status=503), step)
+
+    async def one(number: int) -> Answer:
+        async with Http1(proxy.port) as client:
+            headers = [("x-api-key", f"stream-{number}"), ("connection", "close")]
+            await client.send("POST", "/v1/messages", headers, b'{"model": "m", "stream": true}')
+            answer = await client.read(await client.head())
+            answer.headers = [field for field in answer.headers if field[0].lower() not in OWN]
+            return answer
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(one(number)) for number in range(STREAMS)]
+        for gate in gates:
+            gate.release(len(EVENTS) // 2)
+        await upstream.wait_until(lambda: all(gate.waiting for gate in gates))
+        await meanwhile()
+        for gate in gates:
+            gate.open()
+    return [task.result() for task in running]
+
+
+async def nothing() -> None:
+    """What happens to a proxy that nobody looks at."""
+
+
+class Operators:
+    """People and programs who ask for everything at once, while streams are open."""
+
+    def __init__(self, admin: Admin) -> None:
+        self._admin = admin
+        self.answers: set[int] = set()
+        """The statuses they got; 0 for no answer in time, or none at all."""
+
+    async def ask(self) -> None:
+        """Every method of every path there is, and some pages."""
+        headers = {"authorization": f"Bearer {self._admin.token}"}
+        url = f"http://127.0.0.1:{self._admin.port}"
+        limits = httpx.Limits(max_connections=200)
+        async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, limits=limits) as client:
+            known = await self._document(client)
+            asked = [("GET", "/"), ("GET", "/accounts"), *known]
+            self.answers = set(await asyncio.gather(*(self._one(client, *one) for one in asked)))
+
+    async def _document(self, client: httpx.AsyncClient) -> list[tuple[str, str]]:
+        try:
+            paths = (await client.get("/openapi.json", timeout=20)).json()["paths"]
+        except httpx.HTTPError:
+            return []  # It could not be put together.
+        known = [(method.upper(), re.sub("{.*?}", "x", path)) for path in paths for method in paths[path]]
+        assert len(known) > 40
+        return known
+
+    async def _one(self, client: httpx.AsyncClient, method: str, path: str) -> int:
+        try:
+            body = None if method in ("GET", "HEAD") else {}
+            return (await client.request(method, path, json=body, timeout=1.5)).status_code
+        except httpx.HTTPError:
+            return 0
+
+
+ANSWERS = {"raising": {500}, "hung": {0}, "stuck": {0}, "killed": {0}, "unbuildable": {0}}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
+    """The same streams through a proxy without an admin plane."""
+    return asyncio.run(_without_admin(tmp_path_factory.mktemp("without")))
+
+
+async def _without_admin(home: Path) -> list[Answer]:
+    async with Upstream() as upstream:
+        options = {**FAST, "codemie_hosts": "127.0.0.1", "codemie_disabled": "admin_server"}
+        with shared_proxy(home, "--mode", f"reverse:{upstream.url}", options=options) as proxy:
+            return await streams(proxy, upstream, nothing)
+
+
+@pytest.mark.parametrize("way", broken_admin.WAYS)
+async def test_streams_are_the_same_whatever_the_admin_plane_does(way: str, undisturbed: list[Answer]) -> None:
+    scripts = (BUNDLE, broken_admin.SCRIPT)
+    async with Upstream() as upstream:
+        with (
+            reverse(upstream.url, scripts=scripts, env=broken_admin.env(way), options=FAST) as proxy,
+            admin_of(proxy) as admin,
+        ):
+            operators = Operators(admin)
+            assert await streams(proxy, upstream, operators.ask) == undisturbed
+            assert operators.answers - {500 if way == "killed" else None} == ANSWERS[way]
+            states = {addon["name"]: addon["state"] for addon in (await asyncio.to_thread(proxy.health))["addons"]}
+            assert states.pop("admin_server") == (
+                "degraded" if way in ("raising", "unbuildable") else states["telemetry"]
+            )
+            assert set(states.values()) == {"active"}
+            began = time.monotonic()
+            assert await asyncio.to_thread(proxy.stop) == 0
+            assert time.monotonic() - began < 10
+    assert {(answer.status, answer.ended) for answer in undisturbed} == {(200, "complete")}
+    assert undisturbed[0].body == b"".join(EVENTS)

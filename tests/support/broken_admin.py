@@ -1,0 +1,64 @@
+"""A script that breaks the admin plane of its proxy, in one of several ways, behind its guard."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from mitmproxy import ctx
+from starlette.types import Receive, Scope, Send
+
+from codemie_core.admin import app
+from codemie_core.admin.plane import Plane
+
+SCRIPT = Path(__file__)
+WAYS = ("raising", "hung", "stuck", "killed", "unbuildable")
+"""Each of its paths raises; waits for ever; holds a thread; ends the server; or it cannot even be put together."""
+STUCK_SECONDS = 60.0
+_VARIABLE = "BROKEN_ADMIN"
+
+
+def env(way: str) -> dict[str, str]:
+    """The environment for the process; the script stands behind the bundle's."""
+    return {_VARIABLE: way}
+
+
+class Broken:
+    """Stands in for the application of a route."""
+
+    def __init__(self, way: str, plane: Plane) -> None:
+        self._way, self._plane = way, plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Never answers well."""
+        if self._way == "hung":
+            await asyncio.Event().wait()
+        if self._way == "stuck":
+            await self._plane.in_thread(lambda: time.sleep(STUCK_SECONDS), within=STUCK_SECONDS)
+        if self._way == "killed":
+            ctx.master.addons.get("admin_server")._server._task.cancel()
+        raise RuntimeError("this path always fails")
+
+
+def breaking(way: str) -> Any:
+    """`build_app`, of which nothing works but the guard and the document."""
+    plain = app.build_app
+
+    def build_app(plane: Plane, *more: Any) -> Any:
+        if way == "unbuildable":
+            raise RuntimeError("this application cannot be built")
+        api, guarded = plain(plane, *more)
+        assert isinstance(api, FastAPI)
+        for route in api.router.routes:
+            if getattr(route, "path", "") != api.openapi_url:
+                vars(route)["app"] = Broken(way, plane)
+        return api, guarded
+
+    return build_app
+
+
+vars(app)["build_app"] = breaking(os.environ[_VARIABLE]) if _VARIABLE in os.environ else app.build_app

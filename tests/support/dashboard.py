@@ -1,0 +1,80 @@
+"""A proxy as an operator has it at noon: a week of history, accounts in every state, a scripted upstream behind it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from codemie_core.accounts.account import Account, Kind
+from codemie_core.accounts.state import Cooldown, Usage
+from codemie_core.demo.threaded import UpstreamThread
+from codemie_core.store.pool import save_changes
+from support.admin import Admin, admin_of
+from support.proxy import Mitmproxy, reverse
+from support.showcase import fill
+from support.stored import StoredHome, new_account
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """All there is to it."""
+
+    proxy: Mitmproxy
+    admin: Admin
+    upstream: UpstreamThread
+    home: StoredHome
+
+
+@contextmanager
+def dashboard(
+    *, history: bool = True, accounts: bool = True, options: Mapping[str, object] | None = None
+) -> Iterator[Dashboard]:
+    """Running, in the home that CODEMIE_HOME names."""
+    home = StoredHome(Path(os.environ["CODEMIE_HOME"]), os.environ)
+    if history:
+        fill(home.places, os.environ, round(time.time() * 1000))
+    with ExitStack() as stack:
+        upstream = stack.enter_context(UpstreamThread())
+        if accounts:
+            at_noon(home, upstream.url)
+        proxy = stack.enter_context(reverse(upstream.url, options=options))
+        yield Dashboard(proxy, stack.enter_context(admin_of(proxy)), upstream, home)
+
+
+def at_noon(home: StoredHome, url: str) -> None:
+    """Five accounts: in use, limited, a guess, paused, and one to sign in to again."""
+    now = time.time()
+    main = home.key("team-main", url, "planted-team-main", provider="anthropic-compatible", tags=("team",))
+    spare = home.key("team-spare", url, "planted-team-spare", provider="anthropic-compatible", priority=1)
+    openai = home.key("openai", "https://api.openai.com", "planted-openai", provider="openai")
+    night = home.key("night-shift", url, "planted-night", provider="anthropic-compatible", priority=2)
+    home.change("night-shift", "paused", paused="only at night")
+    lapsed = _lapsed(home)
+    home.write(
+        lambda connection: save_changes(
+            connection,
+            [
+                Usage(main.id, "5h", 0.62, now + 1.7 * HOUR, now - 40),
+                Usage(main.id, "7d", 0.41, now + 90 * HOUR, now - 40),
+                Usage(spare.id, "5h", 1.0, now + 0.6 * HOUR, now - 300),
+                Usage(spare.id, "7d", 0.93, now + 31 * HOUR, now - 300),
+                Usage(openai.id, "requests", 0.18, now + 60, now - 9),
+                Usage(night.id, "5h", 0.07, now + 4 * HOUR, now - 7 * HOUR),
+                Usage(lapsed.id, "7d", 0.33, now + 50 * HOUR, now - 26 * HOUR),
+                Cooldown(spare.id, "", now + 0.6 * HOUR, "5h limit", True, 0, now - 300),
+            ],
+            "proxy",
+        )
+    )
+
+
+def _lapsed(home: StoredHome) -> Account:
+    lapsed = home.add(new_account("personal", "https://api.anthropic.com", kind=Kind.OAUTH, priority=3), "{}")
+    home.change("personal", "sign-in over", needs_login=True)
+    return lapsed
