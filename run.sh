@@ -17,7 +17,8 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   auth login       sign in to CodeMie in the browser; also: auth status, auth refresh, auth logout
   accounts add     put one of your keys into the pool; also: accounts list, accounts pause, ...
   stats, requests, sessions, export, metrics                                what was used, and what it cost
-  config, keys, status, vault, version                                      as codemie-proxy has them
+  open, top        the dashboard in your browser; the same on a terminal, also over SSH
+  config, keys, logs, status, vault, version                                as codemie-proxy has them
 
   test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets what some tests need, with apt
   check            ruff and mypy
@@ -278,7 +279,6 @@ bundle() {
 }
 
 dump() { bundle mitmdump "$@"; }
-
 web() { bundle mitmweb --no-web-open-browser --set store_streamed_bodies=true --set codemie_kept_flows=500 "$@"; }
 
 run_check() {
@@ -326,7 +326,7 @@ main() {
     if [ $# -gt 0 ]; then shift; fi
     case "$command" in
         help | -h | --help) usage ;;
-        start | demo | accounts | auth | config | export | keys | metrics | requests | sessions | stats | status | vault | version)
+        start | demo | accounts | auth | config | export | keys | logs | metrics | open | requests | sessions | stats | status | top | vault | version)
             ensure_environment run
             exec "$VENV/bin/codemie-proxy" "$command" "$@"
             ;;

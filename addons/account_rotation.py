@@ -297,7 +297,9 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
     def _refresh(self) -> None:
         """Accounts or settings have changed: be at work only where there is something to do."""
         stored = self.keeper.settings.get("account_rotation.strategy")
-        pinned = ctx.options.has_changed(STRATEGY_OPTION) or STRATEGY_OPTION.upper() in core_of(self).layers.environ
+        layers = core_of(self).layers
+        named = STRATEGY_OPTION in layers.given or STRATEGY_OPTION.upper() in layers.environ
+        pinned = named or ctx.options.has_changed(STRATEGY_OPTION)
         strategy = stored if stored in STRATEGIES and not pinned else self.settings.strategy
         if self.pool.strategy != strategy:
             self.pool.configure(strategy=str(strategy))

@@ -71,7 +71,7 @@ def subcommands_of_run_sh() -> set[str]:
 
 
 def subcommands_of_codemie_proxy() -> set[str]:
-    single = {command.callback.__name__ for command in app.app.registered_commands if command.callback}
+    single = {command.name or command.callback.__name__ for command in app.app.registered_commands if command.callback}
     return single | {group.name for group in app.app.registered_groups if group.name}
 
 

@@ -20,6 +20,7 @@ TESTS = ROOT / "tests"
 FACING_MITMPROXY = {
     *("addon.py", "containment.py", "core_addon.py", "exchange.py", "options.py", "recorded.py", "refusal.py"),
     *("accounts/commands.py", "accounts/failover.py", "accounts/outfit.py", "cli", "demo/failing", "seams"),
+    "live_settings.py",
     *("inspection/commands.py", "inspection/content_view.py", "inspection/desk.py", "inspection/kept_bodies.py"),
 }
 # Where somebody looks at a terminal.
@@ -27,6 +28,17 @@ MAY_PRINT = {"cli", "demo"}
 # Source file -> the test that stands in for its mirrored one. The parts of the scripted upstream make sense only
 # together: they are tested through it, by topic. Values are tested with what makes them.
 TESTED_ELSEWHERE: dict[str, str] = {
+    "codemie_core/admin/counted.py": "core/admin/test_analytics.py",
+    "codemie_core/admin/recent_exchanges.py": "core/admin/test_exchanges.py",
+    "codemie_core/admin/request_rows.py": "core/admin/test_requests.py",
+    **{
+        f"codemie_core/admin/routes/{room}.py": "process/test_admin_reading.py"
+        for room in (
+            *("agents", "analytics", "exchanges", "health", "metrics", "models", "plugins", "requests", "sessions"),
+            *("stats", "storage", "system"),
+        )
+    },
+    "codemie_core/admin/setting_views.py": "core/admin/test_settings.py",
     "codemie_core/callback.py": "core/sso/test_callback.py",
     "codemie_core/demo/absent.py": "core/demo/test_upstream_faults.py",
     "codemie_core/demo/answers.py": "core/demo/test_upstream_shapes.py",

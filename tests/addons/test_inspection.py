@@ -1,6 +1,7 @@
 """The inspection addon, in process: at work only where somebody can look, comments, facts, bounds, switching."""
 
 import gc
+import logging
 import subprocess
 import sys
 import weakref
@@ -198,3 +199,10 @@ async def test_every_api_has_its_content_view(talk: Any) -> None:
 async def test_the_view_is_among_those_that_mitmweb_offers() -> None:
     async with looking():
         assert NAME.lower() in contentviews.registry.available_views()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_where_streams_are_not_kept_the_log_says_how_to(kept: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with looking(store_streamed_bodies=kept):
+        assert ("store_streamed_bodies=true keeps them" in caplog.text) is not kept

@@ -26,8 +26,10 @@ from bench.targets import (
     PLAIN,
     ROOT,
     SMALL_POOL,
+    UNADMINISTERED,
     UNLOGGED,
     UNMETERED,
+    WATCHED,
     Proxy,
     Target,
     environment,
@@ -51,6 +53,13 @@ class Promise:
     absolute: bool = False
     unit: str = "x"
     against: Target = BARE
+    beyond: Target | None = None
+    """Held against this one by difference instead of by ratio."""
+
+    @property
+    def other(self) -> Target:
+        """What it is held against."""
+        return self.beyond or self.against
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Figure:
 
     def targets(self) -> list[Target]:
         """Those of the promises and what they are held against, each once."""
-        pairs = ((promise.against, promise.target) for promise in self.promises)
+        pairs = ((promise.other, promise.target) for promise in self.promises)
         return list(dict.fromkeys(target for pair in pairs for target in pair))
 
 
@@ -153,6 +162,19 @@ FIGURES: dict[str, Figure] = {
         promises=(
             Promise("CPU per SSE event, metered against not", PLAIN, "cpu", 1.10, against=UNMETERED),
             Promise("event delay p99, metered against not", PLAIN, "p99", against=UNMETERED),
+        ),
+        repeat=3,
+    ),
+    "admin": Figure(
+        load=("sse", "50", "100", "20"),
+        warm_up=("sse", "50", "20", "20"),
+        promises=(
+            Promise("event delay p99, 50 streams, live view open against not", WATCHED, "p99", 1.2, against=PLAIN),
+            Promise("CPU per SSE event, live view open against not", WATCHED, "cpu", against=PLAIN),
+            Promise("event delay p99, admin API at rest against off", PLAIN, "p99", against=UNADMINISTERED),
+            Promise("CPU per SSE event, admin API at rest against off", PLAIN, "cpu", against=UNADMINISTERED),
+            Promise("memory, live view open, beyond off", WATCHED, "memory", 80, unit="MB", beyond=UNADMINISTERED),
+            Promise("memory, admin API at rest, beyond off", PLAIN, "memory", 5, unit="MB", beyond=UNADMINISTERED),
         ),
         repeat=3,
     ),
@@ -246,26 +268,31 @@ def run(figure: Figure, rounds: int, progress: Callable[[str], None]) -> list[Re
 
 def measure(proxy: Proxy, load: tuple[str, ...]) -> dict[str, float]:
     """One run of the load generator. `cpu` is milliseconds per unit, `growth` MB above the start."""
-    kind, *numbers = load
     proxy.resume()
     try:
-        time.sleep(SETTLE_SECONDS)
-        cpu, memory = proxy.cpu(), proxy.memory()
-        with Peak(proxy) as peak, tempfile.TemporaryDirectory() as home:
-            command = (sys.executable, "-m", "bench.load", kind, str(proxy.port), *numbers)
-            finished = subprocess.run(
-                command, env=environment(Path(home)), capture_output=True, text=True, timeout=LOAD_SECONDS
-            )
-        if finished.returncode:
-            raise RuntimeError(f"the load generator failed:\n{finished.stderr}")
-        # What the proxy does a moment later, in a thread, belongs to it.
-        time.sleep(SETTLE_SECONDS)
-        found: dict[str, float] = json.loads(finished.stdout)
-        found["cpu"] = (proxy.cpu() - cpu) * 1000 / found["units"]
-        found["growth"] = peak.megabytes - memory
-        return found
+        with proxy.attended():
+            return _taken(proxy, *load)
     finally:
         proxy.pause()
+
+
+def _taken(proxy: Proxy, kind: str, *numbers: str) -> dict[str, float]:
+    time.sleep(SETTLE_SECONDS)
+    cpu, memory = proxy.cpu(), proxy.memory()
+    with Peak(proxy) as peak, tempfile.TemporaryDirectory() as home:
+        command = (sys.executable, "-m", "bench.load", kind, str(proxy.port), *numbers)
+        finished = subprocess.run(
+            command, env=environment(Path(home)), capture_output=True, text=True, timeout=LOAD_SECONDS
+        )
+    if finished.returncode:
+        raise RuntimeError(f"the load generator failed:\n{finished.stderr}")
+    # What the proxy does a moment later, in a thread, belongs to it.
+    time.sleep(SETTLE_SECONDS)
+    found: dict[str, float] = json.loads(finished.stdout)
+    found["cpu"] = (proxy.cpu() - cpu) * 1000 / found["units"]
+    found["growth"] = peak.megabytes - memory
+    found["memory"] = peak.megabytes
+    return found
 
 
 class Peak:
@@ -291,11 +318,12 @@ class Peak:
 
 
 def judge(promise: Promise, taken: dict[str, list[dict[str, float]]]) -> Result:
-    """The median over the rounds, of values or of ratios within a round."""
+    """The median over the rounds, of values, or of ratios or differences within a round."""
     own = [found[promise.measure] for found in taken[promise.target.name]]
     if not promise.absolute:
-        bare = [found[promise.measure] for found in taken[promise.against.name]]
-        own = [value / base for value, base in zip(own, bare, strict=True)]
+        others = [found[promise.measure] for found in taken[promise.other.name]]
+        pairs = zip(own, others, strict=True)
+        own = [value - other if promise.beyond else value / other for value, other in pairs]
     return Result(promise.text, promise.target.name, statistics.median(own), promise.unit, promise.limit, own)
 
 

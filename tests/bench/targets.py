@@ -19,6 +19,7 @@ from bench.pools import fill
 from bench.wire import CONVERSATIONS
 
 START_SECONDS = 60
+READY_SECONDS = 1.0
 BENCH = Path(__file__).parent
 ROOT = BENCH.parents[1]
 
@@ -37,14 +38,18 @@ class Target:
     command: tuple[str, ...]
     furnish: Furnish | None = None
     """Called before it starts with its home, its environment and the upstream's URL."""
+    beside: str = ""
+    """A module that runs next to it while it is measured: given the port, it prints a line once it is ready."""
 
 
-def dump(name: str, *scripts: Path, options: tuple[str, ...] = (), furnish: Furnish | None = None) -> Target:
+def dump(
+    name: str, *scripts: Path, options: tuple[str, ...] = (), furnish: Furnish | None = None, beside: str = ""
+) -> Target:
     """mitmdump with these scripts before the upstream."""
     mode = ("--mode", "reverse:{upstream}", "--listen-port", "{port}", "--set", "confdir={confdir}")
     loads = tuple(argument for script in scripts for argument in ("-s", str(script)))
     sets = tuple(argument for option in options for argument in ("--set", option))
-    return Target(name, (*_MITMDUMP, *_OPTIONS, *mode, *sets, *loads), furnish)
+    return Target(name, (*_MITMDUMP, *_OPTIONS, *mode, *sets, *loads), furnish, beside)
 
 
 BUNDLE = ROOT / "addons" / "codemie.py"
@@ -57,6 +62,8 @@ UNMETERED = dump(
     BUNDLE,
     options=tuple(f"codemie_disabled={name}" for name in ("usage_metering", "telemetry", "metrics_sync")),
 )
+UNADMINISTERED = dump("mitmdump -s codemie.py, no admin API", BUNDLE, options=("codemie_disabled=admin_server",))
+WATCHED = dump("mitmdump -s codemie.py, live view open", BUNDLE, beside="bench.watcher")
 OBSERVED = dump("mitmdump -s codemie.py, one observer", BUNDLE, BENCH / "one_observer.py")
 SMALL_POOL = dump("mitmdump -s codemie.py, 2 accounts", BUNDLE, furnish=partial(fill, accounts=2, known=0))
 LARGE_POOL = dump(
@@ -78,8 +85,8 @@ LAUNCHER = Target(
 class Proxy:
     """A running target; time and memory are those of its one process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, home: Path) -> None:
-        self.port, self.home = port, home
+    def __init__(self, process: subprocess.Popen[bytes], port: int, home: Path, beside: str) -> None:
+        self.port, self.home, self._beside = port, home, beside
         self._process = process
         self._seen = psutil.Process(process.pid)
         self._log = home / "log"
@@ -102,6 +109,22 @@ class Proxy:
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """With what runs next to it."""
+        if not self._beside:
+            yield
+            return
+        command, env = (sys.executable, "-m", self._beside, str(self.port)), environment(self.home)
+        with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise RuntimeError(f"{self._beside} ended before it was ready")
+            # What it asked for first is not what is measured.
+            time.sleep(READY_SECONDS)
+            yield
+            process.communicate()
 
     def wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -145,7 +168,7 @@ def _start(target: Target, upstream: int, home: Path) -> Proxy:
         target.furnish(home / ".codemie", environment(home), url)
     with (home / "log").open("wb") as output:
         process = subprocess.Popen(command, env=environment(home), stdout=output, stderr=subprocess.STDOUT)
-    return Proxy(process, port, home)
+    return Proxy(process, port, home, target.beside)
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal, Optional
 
@@ -112,7 +113,7 @@ def test_without_any_source_the_built_in_defaults_count() -> None:
     assert options.codemie_sample_addon_words == ["a", "b"]
 
 
-SOURCES = ["set", "environment", "file", "profile", "default"]
+SOURCES = ["set", "environment", "stored", "file", "profile", "default"]
 
 
 @pytest.mark.parametrize("strongest", range(len(SOURCES)), ids=SOURCES)
@@ -123,8 +124,24 @@ def test_the_stronger_source_wins(strongest: int) -> None:
         file={"model": "file"} if "file" in given else {},
         model="profile" if "profile" in given else "",
     )
+    if "stored" in given:
+        source = replace(source, stored={f"{SECTION}.model": "stored"})
     sets = ("codemie_sample_addon_model=set",) if "set" in given else ()
     assert started(source, *sets)[0].model == {"default": ""}.get(given[0], given[0])
+
+
+def test_what_a_start_was_given_is_known() -> None:
+    source = layers(environ={"CODEMIE_SAMPLE_ADDON_NUMBER": "7"})
+    started(source, "codemie_sample_addon_model=set")
+    assert source.given == {"codemie_sample_addon_model"}
+
+
+def test_a_stored_value_that_cannot_be_used_stops_no_start(caplog: pytest.LogCaptureFixture) -> None:
+    source = replace(layers(file={"number": 5}), stored={f"{SECTION}.number": "many"})
+    assert started(source)[0].number == 5
+    assert source.problems == []
+    assert "sample_addon.number, changed by the admin API" in caplog.text
+    assert "does not count" in caplog.text
 
 
 def test_a_change_while_the_proxy_runs_stands_above_all() -> None:

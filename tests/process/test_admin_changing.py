@@ -108,7 +108,10 @@ def test_the_strategy_counts_at_once_and_a_pinned_one_says_what_holds_it(
     assert done(admin.get("/api/config"))["lb_strategy"] == "least-used"
     wrong = admin.post("/api/config/strategy", json={"strategy": "least-usd"})
     assert (wrong.status_code, "did you mean 'least-used'" in wrong.json()["detail"]) == (400, True)
-    with reverse(upstream.url, options={"codemie_account_rotation_strategy": "session"}) as other, admin_of(other) as at:
+    with (
+        reverse(upstream.url, options={"codemie_account_rotation_strategy": "session"}) as other,
+        admin_of(other) as at,
+    ):
         pinned = at.post("/api/config/strategy", json={"strategy": "drain-soonest"})
         assert pinned.status_code == 409
         assert "--set codemie_account_rotation_strategy" in pinned.json()["detail"]

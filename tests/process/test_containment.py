@@ -28,7 +28,7 @@ FAST = {"codemie_upstream_attempts_backoff": "1ms", "flow_detail": 0}
 
 WITHOUT_INJECTION = (
     "is running with upstream_attempts, local_endpoints, proxy_access, sso_auth, account_rotation, request_log, "
-    "usage_metering, telemetry, metrics_sync$"
+    "usage_metering, telemetry, inspection, metrics_sync, admin_server$"
 )
 
 FIRED = frozenset(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 from mitmproxy import ctx
 from starlette.types import Receive, Scope, Send
 
@@ -27,14 +27,20 @@ def env(way: str) -> dict[str, str]:
     return {_VARIABLE: way}
 
 
-class Broken:
-    """Stands in for the application of a route."""
+class BrokenRouter:
+    """Stands in for the routes of the application; only its document can still be had."""
 
-    def __init__(self, way: str, plane: Plane) -> None:
-        self._way, self._plane = way, plane
+    def __init__(self, way: str, plane: Plane, plain: APIRouter) -> None:
+        self._way, self._plane, self._plain = way, plane, plain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Never answers well."""
+        if scope["type"] == "lifespan" or scope["path"] == "/openapi.json":
+            await self._plain(scope, receive, send)
+            return
         if self._way == "hung":
             await asyncio.Event().wait()
         if self._way == "stuck":
@@ -48,15 +54,12 @@ def breaking(way: str) -> Any:
     """`build_app`, of which nothing works but the guard and the document."""
     plain = app.build_app
 
-    def build_app(plane: Plane, *more: Any) -> Any:
+    def build_app(plane: Plane, *more: Any) -> app.Built:
         if way == "unbuildable":
             raise RuntimeError("this application cannot be built")
-        api, guarded = plain(plane, *more)
-        assert isinstance(api, FastAPI)
-        for route in api.router.routes:
-            if getattr(route, "path", "") != api.openapi_url:
-                vars(route)["app"] = Broken(way, plane)
-        return api, guarded
+        built = plain(plane, *more)
+        vars(built.api)["router"] = BrokenRouter(way, plane, built.api.router)
+        return built
 
     return build_app
 

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 from codemie_core.accounts.account import Account, Kind
 from codemie_core.accounts.state import Cooldown, Usage
@@ -78,3 +81,35 @@ def _lapsed(home: StoredHome) -> Account:
     lapsed = home.add(new_account("personal", "https://api.anthropic.com", kind=Kind.OAUTH, priority=3), "{}")
     home.change("personal", "sign-in over", needs_login=True)
     return lapsed
+
+
+AGENTS = {
+    "claude": "claude-cli/2.1.0 (external, cli)",
+    "codex": "codex_cli_rs/0.169.0 (Debian 13; x86_64)",
+    "opencode": "opencode/1.4.0",
+}
+"""Clients that the proxy knows by their user agent."""
+
+
+def asked(words: str = "Hello", model: str = "claude-sonnet-4-5-20250929") -> dict[str, Any]:
+    """The body of a turn."""
+    return {"model": model, "stream": True, "max_tokens": 100, "messages": [{"role": "user", "content": words}]}
+
+
+def ask(dash: Dashboard, words: str = "Hello", agent: str = "claude") -> None:
+    """A whole turn, to its end."""
+    with _agent(agent) as client:
+        client.post(f"{dash.proxy.url}/v1/messages", json=asked(words)).raise_for_status()
+
+
+@contextmanager
+def asking(dash: Dashboard, words: str = "Hello", agent: str = "claude") -> Iterator[None]:
+    """A turn whose answer has begun and goes on; given up with the context unless it has ended."""
+    with _agent(agent) as client, client.stream("POST", f"{dash.proxy.url}/v1/messages", json=asked(words)) as answer:
+        next(answer.iter_bytes())
+        yield
+
+
+def _agent(name: str) -> httpx.Client:
+    headers = {"x-api-key": "the-agents-own", "anthropic-version": "2023-06-01", "user-agent": AGENTS[name]}
+    return httpx.Client(headers=headers, trust_env=False, timeout=60)

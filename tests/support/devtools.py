@@ -70,7 +70,7 @@ class Browser:
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = self._pages[session] = Page(self, session)
+        page = self._pages[session] = Page(self, session, target)
         for domain in ("Page", "Runtime", "Network", "Log"):
             page.call(f"{domain}.enable")
         page.resize(width, height, phone=phone)
@@ -117,8 +117,8 @@ class Browser:
 class Page:
     """One page. `what` is a CSS selector, or `text=Words` for what shows these words exactly."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, browser: Browser, session: str, target: str) -> None:
+        self._browser, self._session, self._target = browser, session, target
         self.requests: list[str] = []
         """Every address it asked for."""
         self.console: list[str] = []
@@ -206,6 +206,10 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if on else "light"}
         calm = {"name": "prefers-reduced-motion", "value": "reduce"}
         self.call("Emulation.setEmulatedMedia", features=[scheme, calm])
+
+    def close(self) -> None:
+        """Leave it."""
+        self._browser.call("Target.closeTarget", targetId=self._target)
 
     def screenshot(self, path: Path, *, full: bool = False) -> None:
         """A PNG of what is seen, or of all there is."""

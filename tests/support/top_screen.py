@@ -25,7 +25,6 @@ class Screen:
 
     app: Top
     pilot: Pilot[str]
-    admin: TopAdmin
 
     @property
     def text(self) -> str:
@@ -33,10 +32,10 @@ class Screen:
         strips = self.app.screen._compositor.render_strips()
         return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
-    async def shows(self, *words: str) -> None:
+    async def shows(self, *words: str, within: float = 20.0) -> None:
         """Wait until all of these are on it."""
         try:
-            await until(lambda: all(each in self.text for each in words))
+            await until(lambda: all(each in self.text for each in words), within)
         except TimeoutError:
             raise AssertionError(f"{words} are not on the screen:\n{self.text}") from None
 
@@ -68,4 +67,4 @@ async def screen(
     asked = Wanted(Places(home), {}, may_start=False, **wanted)  # type: ignore[arg-type]  # as the test says
     app = Top(asked, lambda port, _: admin.connect(port, "planted-token"), lambda: clock)
     async with app.run_test(size=size, notifications=True) as pilot:
-        yield Screen(app, pilot, admin)
+        yield Screen(app, pilot)

@@ -167,6 +167,13 @@ class Pool:
             self._chooser.sessions.use(account_id, self._chooser.conversations.stickiness, now)
         self._heard(health, choice, now, limits)
 
+    def forgive(self, account_id: str) -> None:
+        """Its owner says that its limits are over, whoever named them."""
+        health = self._healths.get(account_id)
+        if health is not None:
+            self._forgive(health, verified=True)
+            self._reconsider(account_id, self._clock())
+
     def released(self, choice: Choice) -> None:
         """Nobody waits for this attempt any more: if it was the probe, another may be."""
         health = self._healths.get(choice.account.id)
@@ -237,11 +244,11 @@ class Pool:
         for key in [key for key in self._unsaved_cooldowns if key[0] == account_id]:
             del self._unsaved_cooldowns[key]
 
-    def _forgive(self, health: Health) -> None:
-        """A new sign-in ends guesses that may have come of the old one."""
+    def _forgive(self, health: Health, verified: bool = False) -> None:
+        """A new sign-in ends guesses that may have come of the old one; with `verified` what upstreams said ends too."""
         now = self._clock()
         for cooldown in list(health.cooldowns()):
-            cleared = None if cooldown.verified else after_success(cooldown, now, now)
+            cleared = None if cooldown.verified and not verified else after_success(cooldown, now, now)
             if cleared is not None:
                 self._put(health, cleared)
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, SecretStr
 
 from codemie_core.accounts import adding, changes, entry, trial
-from codemie_core.accounts.account import Kind, SecretRef
+from codemie_core.accounts.account import NAME, Kind, SecretRef
 from codemie_core.accounts.providers import PROVIDERS
 from codemie_core.accounts.roster import one
 from codemie_core.accounts.typed_secret import checked, hints
-from codemie_core.admin.account_changes import AccountChanged, at_hand, secret_words
+from codemie_core.admin.account_changes import AccountChanged, Word, at_hand, secret_words
 from codemie_core.admin.account_info import AccountInfo
 from codemie_core.admin.accounts import door_of, get_account
 from codemie_core.admin.changing import Body, Done, changing, has_store, spelt, told
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 16 * 1024
 
+type KeyText = Annotated[SecretStr, Field(max_length=LONGEST_KEY, json_schema_extra={"pattern": "^[!-~]+$"})]
+type Words = Annotated[list[Word], Field(max_length=100)]
+
 
 class ProviderInfo(Wire):
     """Whose accounts there can be."""
@@ -51,22 +54,22 @@ class ProviderInfo(Wire):
 class NewKey(Body):
     """A key, as the provider gave it out."""
 
-    api_key: SecretStr = Field(min_length=1, max_length=LONGEST_KEY)
+    api_key: KeyText
 
 
 class KeyedAccount(Body):
     """An account to add. Its key is in `apiKey`, or in `accessToken`, as ccflare calls it."""
 
-    name: str = Field(min_length=1, max_length=64, description="Letters, digits and . _ @ + -")
-    api_key: SecretStr | None = Field(None, max_length=LONGEST_KEY)
-    access_token: SecretStr | None = Field(None, max_length=LONGEST_KEY)
+    name: str = Field(pattern=f"^{NAME.pattern}$")
+    api_key: KeyText | None = None
+    access_token: KeyText | None = None
     base_url: str = Field("", max_length=2000, description='Where its API is; "" for the provider\'s own.')
     priority: int = Field(0, ge=0, le=changes.HIGHEST)
     weight: int = Field(1, ge=1, le=changes.HIGHEST)
-    tags: list[str] = Field([], max_length=50)
-    allow: list[str] = Field([], max_length=100)
-    deny: list[str] = Field([], max_length=100)
-    serves: list[str] = Field([], max_length=50, description="Origins, or providers, whose requests it takes over.")
+    tags: Words = []
+    allow: Words = Field([], description="Patterns of models it serves; none: all.")
+    deny: Words = []
+    serves: Words = Field([], description="Origins, or providers, whose requests it takes over.")
     fallback_model: str = Field("", max_length=200)
     outbound_proxy: str = Field("", max_length=2000, description="Like http://USER@host:port.")
     outbound_proxy_password: SecretStr | None = Field(None, max_length=1000)
@@ -75,7 +78,7 @@ class KeyedAccount(Body):
 class NewAccount(KeyedAccount):
     """An account to add, of any provider."""
 
-    provider: str = Field("anthropic", max_length=64)
+    provider: str = Field("anthropic", max_length=64, json_schema_extra={"enum": list(PROVIDERS)})
 
 
 class AccountAdded(Done):
@@ -90,9 +93,7 @@ class NewEndpoint(Body):
     """Where an account's API is from now on."""
 
     base_url: str = Field(max_length=2000, description='"" for the provider\'s own.')
-    api_key: SecretStr | None = Field(
-        None, max_length=LONGEST_KEY, description="Needed where the origin is another: no stored key goes there."
-    )
+    api_key: KeyText | None = Field(None, description="Needed where the origin is another: no stored key goes there.")
 
 
 class TrialResult(Wire):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from codemie_core.accounts import changes, words
 from codemie_core.accounts.account import Account, Kind
 from codemie_core.accounts.changes import Changed
+from codemie_core.accounts.entry import LONGEST_PATTERN
 from codemie_core.admin.account_info import AccountInfo
 from codemie_core.admin.accounts import get_account
 from codemie_core.admin.changing import Body, Done, changing, has_store, sentence, spelt, told
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from codemie_core.accounts.keeper import PoolKeeper
+
+
+type Word = Annotated[str, Field(max_length=LONGEST_PATTERN, json_schema_extra={"pattern": "^[!-~]+$"})]
+"""Of a list: printable, without spaces."""
 
 
 class AccountChanged(Done):
@@ -33,8 +38,8 @@ class AccountChanged(Done):
 class ModelRules(Body):
     """Which models an account serves. Patterns are like `claude-opus-*`."""
 
-    allow: list[str] = Field([], max_length=100, description="Only these; none: all.")
-    deny: list[str] = Field([], max_length=100, description="Not these; they count more.")
+    allow: list[Word] = Field([], max_length=100, description="Only these; none: all.")
+    deny: list[Word] = Field([], max_length=100, description="Not these; they count more.")
     fallback_model: str = Field(
         "", max_length=200, description="Asked for when no account that serves the asked model is left."
     )
@@ -89,6 +94,13 @@ async def set_models(plane: Plane, account: str, rules: ModelRules, who: str) ->
 
 async def reset_limits(plane: Plane, account: str, who: str) -> AccountChanged:
     """Forget what was heard of its limits: the next request may go to it."""
+    # What this process has not saved yet, first; then what all have.
+    pool, keeper = plane.pool, plane.keeper
+    if pool is not None and keeper is not None:
+        for known in pool.accounts:
+            if account in (known.id, known.name):
+                pool.forgive(known.id)
+                keeper.note()
     done = await _change(plane, lambda connection, now: changes.end_limits(connection, account, who, now))
     notice = "If its provider still limits it, the next answer says so again."
     return await _told(plane, done, f"The limits of {done.account.name} are forgotten", notice)

@@ -40,7 +40,7 @@ class StrategyNow(Wire):
 class ChosenStrategy(Body):
     """The one to use from now on."""
 
-    strategy: str = Field(max_length=64)
+    strategy: str = Field(max_length=64, json_schema_extra={"enum": list(STRATEGIES)})
 
 
 class Retention(Wire):

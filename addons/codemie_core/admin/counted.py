@@ -55,8 +55,9 @@ def success_rate(figures: Figures) -> float:
 
 
 def all_tokens(figures: Figures) -> int:
-    """Read and written."""
-    return (figures.prompt_tokens or 0) + (figures.output_tokens or 0)
+    """Read and written, as far as they are known."""
+    read = (figures.input_tokens, figures.cache_read_tokens, figures.cache_write_tokens)
+    return sum(count or 0 for count in (*read, figures.output_tokens))
 
 
 def _values(found: Slice) -> dict[str, object]:

@@ -31,7 +31,12 @@ class KeyInfo(Wire):
 class NewClientKey(Body):
     """Whose it will be."""
 
-    name: str = Field(min_length=1, max_length=64, description="Shown in the log and in the history.")
+    name: str = Field(
+        min_length=1,
+        max_length=64,
+        json_schema_extra={"pattern": r"^[!-~]+$"},
+        description="Shown in the log and in the history.",
+    )
 
 
 class KeyMade(KeyInfo):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 from codemie_core.admin.problems import Unavailable
+from codemie_core.admin.threads import Threads
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.store import audit
@@ -45,7 +45,7 @@ class Plane:
     ) -> None:
         self.core, self.places, self.environ = core, places, environ
         self.hub, self.logs, self.clock = hub, logs, clock
-        self._threads = _threads()
+        self._threads = Threads(THREADS, "admin")
         self._store: SharedStore | None = None
         self._opening = asyncio.Lock()
 
@@ -65,9 +65,8 @@ class Plane:
 
     async def in_thread[T](self, work: Callable[[], T], within: float = PATIENCE) -> T:
         """Do what may block. Unavailable when it takes too long."""
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
-            return await asyncio.wait_for(future, within)
+            return await asyncio.wait_for(self._threads.run(work), within)
         except TimeoutError:
             raise Unavailable("The answer took too long; try again.") from None
 
@@ -100,8 +99,7 @@ class Plane:
         store, self._store = self._store, None
         if store is not None:
             await asyncio.to_thread(store.release)
-        hanging, self._threads = self._threads, _threads()
-        hanging.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     async def _told[T](self, work: Callable[[], T]) -> T:
         try:
@@ -114,7 +112,3 @@ class Plane:
             if self._store is None:
                 self._store = await self._told(lambda: take_store(self.places, self.environ))
             return self._store
-
-
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="admin")

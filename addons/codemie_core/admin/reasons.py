@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from codemie_core.exchange import Attempt, Exchange
 from codemie_core.policy import Answer, Release, Retry
@@ -63,20 +63,24 @@ def _account(exchange: Exchange) -> str:
 
 
 def _try(attempt: Attempt) -> str:
-    how: list[str] = []
+    more = []
+    if attempt.rejected:
+        more.append(f"refused here: {redact_text(attempt.rejected)}")
+    if attempt.held_back:
+        more.append(f"{attempt.held_back} credential(s) held back, because they do not belong to this address")
+    more += _next(attempt)
+    return _line(
+        attempt.number, attempt.account, attempt.host, attempt.status, attempt.ended_ms, _result(attempt), more
+    )
+
+
+def _result(attempt: Attempt) -> str:
     if attempt.failure is not None:
         detail = redact_text(attempt.failure.detail) if attempt.failure.detail else ""
-        how.append(str(attempt.failure.reason).replace("_", " ") + (f" ({detail})" if detail else ""))
-    elif attempt.status is not None:
-        how.append("answered")
-    else:
-        how.append("under way" if attempt.ended_ms is None else "ended without an answer")
-    if attempt.rejected:
-        how.append(f"refused here: {redact_text(attempt.rejected)}")
-    if attempt.held_back:
-        how.append(f"{attempt.held_back} credential(s) held back, because they do not belong to this address")
-    how += _next(attempt)
-    return _line(attempt.number, attempt.account, attempt.host, attempt.status, attempt.ended_ms, "; ".join(how))
+        return str(attempt.failure.reason).replace("_", " ") + (f" ({detail})" if detail else "")
+    if attempt.status is not None:
+        return "answered"
+    return "under way" if attempt.ended_ms is None else "ended without an answer"
 
 
 def _next(attempt: Attempt) -> Iterator[str]:
@@ -94,10 +98,12 @@ def _kept_try(row: Row) -> str:
     return _line(row["n"], row["account"], row["host"], row["status"], row["ended_ms"], how)
 
 
-def _line(number: int, account: str, host: str, status: int | None, ended_ms: float | None, how: str) -> str:
+def _line(
+    number: int, account: str, host: str, status: int | None, ended_ms: float | None, how: str, more: Iterable[str] = ()
+) -> str:
     by = f" with {account}" if account else ""
     said = f" {status}," if status is not None else ""
-    return f"Attempt {number} at {host}{by}:{said} {how}{_after(ended_ms)}."
+    return "; ".join([f"Attempt {number} at {host}{by}:{said} {how}{_after(ended_ms)}", *more]) + "."
 
 
 def _after(ms: float | None) -> str:

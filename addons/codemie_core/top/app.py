@@ -185,8 +185,9 @@ class Top(App[str]):
 
     async def action_quit(self) -> None:
         """End; with a proxy that was started here and that agents use, only when that is meant."""
-        own = self.attachment.own
-        if own is None or not own.runs or own.kept or not self.board.served:
+        own, entry = self.attachment.own, self.attachment.entry
+        used = entry is not None and self.board.since(entry.started_at)
+        if own is None or not own.runs or own.kept or not used:
             self.exit()
             return
         using = f"{self.board.open} requests are open." if self.board.open else "Agents have used it."

@@ -36,8 +36,6 @@ class Board:
     totals: Totals = field(default_factory=Totals)
     hours: Sequence[float] = ()
     """Cost of each hour of the last day, in USD."""
-    served: int = 0
-    """Requests that began while this watched."""
     _turns: dict[str, Turn] = field(default_factory=dict)
 
     @property
@@ -50,6 +48,10 @@ class Board:
     def open(self) -> int:
         """How many are at it now."""
         return sum(turn.open for turn in self._turns.values())
+
+    def since(self, moment: float) -> int:
+        """How many began then or later."""
+        return sum((turn.request.timestamp or 0.0) >= moment for turn in self._turns.values())
 
     def account(self, account_id: str) -> Account | None:
         """The one with this id."""
@@ -88,7 +90,6 @@ class Board:
         if request is None:
             return False
         # What an event does not say stays as those before it said.
-        self.served += known is None
         self._turns[request.id] = Turn(known.request.model_copy(update=_said(request)) if known else request, state)
         self._forget()
         return True

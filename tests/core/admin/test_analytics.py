@@ -13,8 +13,6 @@ from support.history_cli import keep
 from support.planes import plane_of
 from support.turn_rows import DAY, HOUR, NOW, new_turn
 
-pytestmark = pytest.mark.anyio
-
 POINT = {
     *("ts", "model", "requests", "tokens", "costUsd", "successRate", "errorRate", "cacheHitRate"),
     *("avgResponseTime", "avgTokensPerSecond"),

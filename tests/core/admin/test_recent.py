@@ -21,9 +21,7 @@ def test_the_newest_come_first_and_the_oldest_go() -> None:
 
 def test_no_credential_and_nothing_that_was_said_is_kept() -> None:
     recent, exchange = Recent(), ended()
-    secret = Credential(
-        "https", "api.anthropic.com", 443, "/", {"x-api-key": SecretStr("planted")}, owner="sso_auth"
-    )
+    secret = Credential("https", "api.anthropic.com", 443, "/", {"x-api-key": SecretStr("planted")}, owner="sso_auth")
     watching: list[Observer] = [lambda data: None]
     exchange.credentials, exchange.observers, exchange.tail = [secret], watching, b"said"
     exchange._request_json = {"said": "planted"}

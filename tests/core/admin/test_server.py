@@ -7,8 +7,10 @@ import contextlib
 import errno
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -77,6 +79,16 @@ async def test_nothing_is_prepared_until_somebody_connects_and_then_once(room: R
     answers = await asyncio.gather(*(get(port) for _ in range(5)))
     assert {answer.json() for answer in answers} == {"well"}
     assert (room.prepared, room.server.loaded, room.lifespans) == (1, True, ["begun"])
+
+
+async def test_small_answers_are_not_held_back_for_the_next_packet(room: Room) -> None:
+    port, took = room.server.bind(0), []
+    async with httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{port}") as client:
+        for _ in range(11):
+            begun = time.perf_counter()
+            await client.get("/")
+            took.append(time.perf_counter() - begun)
+    assert statistics.median(took) < 0.03, took
 
 
 async def test_it_listens_on_loopback_alone(room: Room) -> None:

@@ -5,8 +5,6 @@ from support.history_cli import keep, some_turns
 from support.planes import plane_of
 from support.turn_rows import new_turn
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_without_history_all_is_zero() -> None:
     async with plane_of() as room:

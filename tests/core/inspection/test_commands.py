@@ -151,7 +151,8 @@ async def test_metrics_are_sent_now(watched: Watched, caplog: pytest.LogCaptureF
     watched.core.adopt(syncing)
     caplog.set_level(logging.INFO)
     watched.call("codemie.metrics.sync")
-    await asyncio.wait_for(next(task for task in asyncio.all_tasks() if task.get_name() == "sync metrics"), 5)
+    [sending] = [task for task in asyncio.all_tasks() if task.get_name().startswith("sync metrics")]
+    await asyncio.wait_for(sending, 5)
     assert "metrics: 3 sent, 0 waiting" in caplog.text
     syncing.status.enabled = False
     with pytest.raises(exceptions.CommandError, match="not at work"):

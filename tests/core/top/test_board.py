@@ -57,7 +57,7 @@ def test_the_history_stands_beside_what_is_heard() -> None:
     board.heard(start("open"))
     board.loaded([Request(id="old", timestamp=NOW - 100)])
     assert [(turn.request.id, turn.open) for turn in board.turns] == [("open", True), ("old", False)]
-    assert board.served == 1
+    assert (board.since(NOW), board.since(NOW - 100), board.since(NOW + 1)) == (1, 2, 0)
 
 
 def test_the_oldest_that_are_done_are_forgotten_first() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from nicegui import ui
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from codemie_core.admin import account_adding, account_changes
-from codemie_core.admin.account_adding import NewKey
+from codemie_core.admin.account_adding import NewEndpoint, NewKey
 from codemie_core.admin.account_changes import ModelRules
 from codemie_core.admin.audit import audit_trail
 from codemie_core.admin.pages.format import moment
@@ -139,8 +139,8 @@ class Acts:
     async def _endpoint(self, account: AccountInfo) -> None:
         async def save(said: Mapping[str, str]) -> bool:
             key = SecretStr(said["key"].strip()) if said["key"].strip() else None
-            work = account_changes.set_endpoint(self._plane, account.id, said["url"].strip(), key, WHO)
-            return await self._done(work, "Saved.")
+            new = NewEndpoint(base_url=said["url"].strip(), api_key=key)
+            return await self._done(account_adding.set_endpoint(self._plane, account.id, new, WHO), "Saved.")
 
         fields = [
             ("url", "Base URL", account.base_url, "The only place its secret goes to."),
@@ -211,18 +211,23 @@ def ask(
     kind: str = "primary",
 ) -> None:
     """A few fields, and what is done with them; it closes when that worked."""
-    with ui.dialog() as dialog, box("cm-dialog").props(f'role="dialog" aria-modal="true"'):
+    with ui.dialog() as dialog, box("cm-dialog").props('role="dialog" aria-modal="true"'):
         text(title, tag="h1")
         inputs: dict[str, ui.input] = {}
 
         async def finish() -> None:
-            if await save({name: each.value or "" for name, each in inputs.items()}):
+            try:
+                done = await save({name: each.value or "" for name, each in inputs.items()})
+            except ValidationError as problem:
+                toast(wrong(problem), "bad")
+                return
+            if done:
                 dialog.close()
 
         with box("cm-form"):
             for name, label, value, hint in fields:
                 secret = name in ("key", "password")
-                made = ui.input(label, value=value, password=secret).props(f"dense outlined autocomplete=off")
+                made = ui.input(label, value=value, password=secret).props("dense outlined autocomplete=off")
                 made.props["hint"] = hint
                 made.on("keydown.enter", finish, [])
                 inputs[name] = made
@@ -232,6 +237,11 @@ def ask(
     next(iter(inputs.values())).props("autofocus")
     dialog.on("hide", dialog.delete)
     dialog.open()
+
+
+def wrong(problem: ValidationError) -> str:
+    """What cannot be so, without what was written: it may be a key."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problem.errors())
 
 
 def listed(words: str) -> list[str]:

@@ -9,7 +9,7 @@ from nicegui import ui
 from pydantic import SecretStr, ValidationError
 
 from codemie_core.admin.account_adding import NewAccount, add_account, providers
-from codemie_core.admin.pages.account_acts import listed
+from codemie_core.admin.pages.account_acts import listed, wrong
 from codemie_core.admin.pages.layout import box, button, text, toast
 from codemie_core.admin.pages.signing_in import SignInForm
 from codemie_core.admin.pages.widgets import Choices
@@ -83,8 +83,7 @@ class _KeyForm:
                 fallback_model=_said(self._fallback),
             )
         except ValidationError as problem:
-            # Without the input: it may be the key.
-            toast("; ".join(f"{one['loc'][-1] if one['loc'] else ''}: {one['msg']}" for one in problem.errors()), "bad")
+            toast(wrong(problem), "bad")
             return
         except ValueError:
             toast("Priority and weight are whole numbers.", "bad")

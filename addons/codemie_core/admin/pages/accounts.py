@@ -11,10 +11,11 @@ from codemie_core.admin.accounts import list_accounts
 from codemie_core.admin.config import set_strategy, strategies, strategy
 from codemie_core.admin.pages.account_acts import Acts
 from codemie_core.admin.pages.account_adding import add_dialog
-from codemie_core.admin.pages.format import mood_of_account, moment, several
+from codemie_core.admin.pages.format import moment, mood_of_account
 from codemie_core.admin.pages.layout import View, acting, badge, box, button, empty, heading, panel, refreshing, say
 from codemie_core.admin.pages.now import FULL, USABLE
 from codemie_core.admin.problems import AdminProblem
+from codemie_core.cli.amounts import several
 
 if TYPE_CHECKING:
     from codemie_core.admin.account_info import AccountInfo

@@ -90,7 +90,7 @@ class Breakdown:
     """Whose turns they were."""
 
     _COLUMNS = (
-        Column("name", ""),
+        Column("name", "Name"),
         Column("requests", "Requests", "count"),
         Column("share", "Share of cost", "bar", wide=True),
         Column("cost", "Cost", "money"),

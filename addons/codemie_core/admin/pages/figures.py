@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from codemie_core.admin.pages.format import dollars, points, several, trend
+from codemie_core.admin.pages.format import dollars, points, trend
 from codemie_core.admin.pages.layout import box, say, text
+from codemie_core.admin.pages.naming import OTHERS_COLOR, color_of
 from codemie_core.admin.pages.widgets import Chart, Kind, Line, Told, legend, shares
+from codemie_core.cli.amounts import several
 
 if TYPE_CHECKING:
     from codemie_core.admin.analytics import Analytics
@@ -147,8 +149,12 @@ class Costs:
         if any(spent[OTHERS].values()):
             names.append(OTHERS)
         lines = [
-            Line(name or "unknown", [spent[name].get(ts, 0.0) for ts in moments], f"c{place + 1}")
-            for place, name in enumerate(names)
+            Line(
+                name or "unknown",
+                [spent[name].get(ts, 0.0) for ts in moments],
+                OTHERS_COLOR if name == OTHERS else color_of(name),
+            )
+            for name in names
         ]
         self._chart.show(moments, lines, bucket_ms(overall.time_series))
         self._legend.clear()
@@ -170,7 +176,7 @@ class Shares:
         parts = []
         for one in models[: MODELS + 1]:
             part = one.cost_usd / whole if whole else one.requests / asked
-            parts.append((one.model or "unknown", part * 100, dollars(one.cost_usd)))
+            parts.append((one.model or "unknown", part * 100, dollars(one.cost_usd), color_of(one.model)))
         self._room.clear()
         with self._room:
             if not parts:
@@ -183,3 +189,7 @@ class Shares:
 def bucket_ms(points: list[TimePoint]) -> int:
     """What one of them stands for."""
     return min((later.ts - one.ts for one, later in pairwise(points)), default=0)
+
+
+def _color(model: str) -> str:
+    return OTHERS_COLOR if model == OTHERS else color_of(model)

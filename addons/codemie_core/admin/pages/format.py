@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from codemie_core.cli.amounts import money, share, several, span, tokens
+from codemie_core.cli.amounts import money, several, share, span, tokens
 
 __all__ = [
     "dollars",
     "ending",
-    "mood_of_account",
     "moment",
     "money",
+    "mood_of_account",
     "points",
     "several",
     "share",
@@ -72,11 +72,11 @@ def short(identity: str) -> str:
 
 
 def points(now: float | None, before: float | None) -> str:
-    """How many percent points more or less than before, like −2 pts."""
+    """How many percent points more or less than before, like -2 pts."""
     if now is None or before is None:
         return ""
     change = round(now - before, 1)
-    return f"{change:+.3g} pts".replace("-", "−") if change else "±0 pts"
+    return f"{change:+.3g} pts" if change else ""
 
 
 def trend(now: float | None, before: float | None) -> str:
@@ -85,5 +85,5 @@ def trend(now: float | None, before: float | None) -> str:
         return ""
     change = round((now - before) / before * 100)
     if abs(change) >= 1000:
-        return f"×{now / before:.0f}"
-    return f"{change:+d}%".replace("-", "−") if change else "±0%"
+        return f"{now / before:.0f} times"
+    return f"{change:+d}%" if change else ""

@@ -1,7 +1,8 @@
-"""The frame around every page: where one can go, what the page is called, and the pieces that pages are put together of.
+"""The frame around every page: where one can go, what the page is called, and what pages are put together of.
 
 A page is a `View`: its address and an async function that builds it inside the frame, and keeps it up to date with
-`refreshing`. Nothing in here reads data. Text goes into pages with `text` and the widgets, which never take it for HTML.
+`refreshing`. Nothing in here reads data. Text goes into pages
+with `text` and the widgets, which never take it for HTML.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from codemie_core.admin.pages.format import ending, mood_of_account, moment, several
+from codemie_core.admin.pages.format import ending, moment, mood_of_account
 from codemie_core.admin.pages.layout import badge, box, empty, text
 from codemie_core.admin.pages.request_table import COLUMNS, row_of
 from codemie_core.admin.pages.widgets import Moment, Table
 from codemie_core.admin.recent_exchanges import open_ones
+from codemie_core.cli.amounts import several
 
 if TYPE_CHECKING:
     from codemie_core.admin.account_info import AccountInfo
@@ -83,7 +84,7 @@ def _line(account: AccountInfo) -> None:
                 text("back in ", tag="span")
                 Moment(moment(account.until), "until")
             else:
-                text(f"{used}% used" if account.usage_utilization is not None else "–", tag="span")
+                text(f"{used}% used" if account.usage_utilization is not None else "", tag="span")
 
 
 class Latest:

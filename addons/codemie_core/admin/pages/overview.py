@@ -8,7 +8,9 @@ from codemie_core.admin.accounts import list_accounts
 from codemie_core.admin.analytics import analytics
 from codemie_core.admin.asked import Asked, Range
 from codemie_core.admin.pages.figures import Cards, Costs, Shares, Volume
+from codemie_core.admin.pages.keeping import History
 from codemie_core.admin.pages.layout import View, box, empty, heading, panel, refreshing
+from codemie_core.admin.pages.naming import RANGE_WORDS
 from codemie_core.admin.pages.now import Errors, Latest, Now
 from codemie_core.admin.pages.widgets import Choices
 from codemie_core.admin.requests import requests
@@ -20,7 +22,6 @@ NOW = 5.0
 FIGURES = 30.0
 LATEST = 10
 ERRORS = 6
-WORDS = {"1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 days", "30d": "30 days"}
 
 
 async def build(plane: Plane) -> None:
@@ -33,7 +34,7 @@ async def build(plane: Plane) -> None:
         await look()
 
     with heading("Overview"):
-        Choices("Range of time", WORDS, "24h", take)
+        Choices("Range of time", RANGE_WORDS, "24h", take)
     nothing = box("cm-panel")
     with nothing:
         empty(
@@ -50,20 +51,24 @@ async def build(plane: Plane) -> None:
                     volume = Volume()
                 with panel("Cost", "by model"):
                     costs = Costs()
-            with box("cm-column cm-span-4"):
+            with box("cm-column cm-span-4 cm-early"):
                 with panel("Now"):
                     now = Now(plane)
                 with panel("Models", "share of the cost"):
                     models = Shares()
             with panel("Last requests", classes="cm-span-8 cm-flush"):
                 latest = Latest()
-            with panel("Went wrong", classes="cm-span-4"):
-                errors = Errors()
+            with box("cm-column cm-span-4"):
+                with panel("Went wrong"):
+                    errors = Errors()
+                with panel("History"):
+                    history = History(plane)
 
     async def show_figures() -> None:
         asked = chosen
         overall = await analytics(plane, asked)
         by_model = await analytics(plane, asked, model_breakdown=True)
+        await history.show()
         if asked is chosen:
             cards.show(overall)
             volume.show(overall)

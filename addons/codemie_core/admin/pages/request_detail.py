@@ -11,6 +11,7 @@ from codemie_core.admin.exchanges import ExchangeView, exchange, why
 from codemie_core.admin.pages import request_parts as parts
 from codemie_core.admin.pages.format import ending, moment
 from codemie_core.admin.pages.layout import View, badge, box, empty, heading, panel, text
+from codemie_core.admin.pages.naming import agent_title
 from codemie_core.admin.pages.widgets import Choices, Moment
 from codemie_core.admin.payload import RequestPayload
 from codemie_core.admin.problems import AdminProblem, NotFound, Unavailable
@@ -80,7 +81,7 @@ async def _show_open(plane: Plane, request_id: str, room: ui.element, problem: N
         return True
     room.clear()
     with room:
-        _head(found.agent, found.timestamp, *_state(found))
+        _head(agent_title(found.agent), found.timestamp, *_state(found))
         with panel("Why it went where it went"):
             parts.reasons(told.lines)
         with panel("Attempts", classes="cm-flush"):

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from codemie_core.admin.pages.layout import badge, box, empty, text
+from codemie_core.admin.pages.naming import agent_title
 from codemie_core.admin.pages.widgets import Column, Kind, Table, Talk, Told
 from codemie_core.inspection.conversation import answering_of, asking_of
 from codemie_core.inspection.talk import Asking, Message, paired
@@ -100,7 +101,7 @@ def costs(found: RequestDetail) -> None:
     if found.cost.tools:
         told.append({"id": "tools", "name": "Tools of the provider", "tokens": None, "cost": found.cost.tools})
     told.append({"id": "whole", "name": "Whole", "tokens": found.total_tokens, "cost": found.cost_usd})
-    Table("Tokens and their cost", columns, told)
+    Table("Tokens and their cost", columns, told, small=True)
     if found.cost_usd is None:
         text("Its price is not known: no cost is made up.", "cm-note")
 
@@ -161,7 +162,7 @@ def details(found: RequestDetail) -> None:
     pairs: tuple[tuple[str, object], ...] = (
         ("Request", found.id),
         ("Asked", f"{found.method} {found.host}{found.path}"),
-        ("Agent", found.agent_used),
+        ("Agent", agent_title(found.agent_used)),
         ("Account", found.account_used),
         ("Client key", found.api_key_name),
         ("Model asked for", found.model_asked),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codemie_core.admin.pages.format import ending, moment
+from codemie_core.admin.pages.naming import agent_title
 from codemie_core.admin.pages.widgets import Column, Row
 from codemie_core.admin.wire import usd
 
@@ -40,7 +41,7 @@ def row_of(found: RequestSummary) -> Row:
         "id": found.id,
         "href": f"/requests/{found.id}",
         "time": moment(found.timestamp),
-        "agent": found.agent_used,
+        "agent": agent_title(found.agent_used),
         "model": found.model,
         "account": found.account_used,
         "state": [words, mood],
@@ -72,7 +73,7 @@ def row_of_live(told: LiveRequest) -> Row:
         "id": told.id,
         "href": f"/requests/{told.id}",
         "time": told.timestamp_ms,
-        "agent": told.agent,
+        "agent": agent_title(told.agent),
         "model": told.model,
         "account": told.account,
         "state": [words, mood],

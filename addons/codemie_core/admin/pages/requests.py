@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, cast
 from nicegui import ui
 
 from codemie_core.admin.analytics import choices
-from codemie_core.admin.asked import Asked, Outcome, Range
-from codemie_core.admin.pages.layout import View, box, button, empty, heading, panel, refreshing, text
+from codemie_core.admin.asked import Asked, Outcome
+from codemie_core.admin.pages.layout import View, box, button, empty, heading, panel, refreshing
 from codemie_core.admin.pages.live_rows import LiveRows
+from codemie_core.admin.pages.naming import RANGE_WORDS, agent_title
 from codemie_core.admin.pages.request_table import LIST, row_of
 from codemie_core.admin.pages.widgets import Choices, Table
 from codemie_core.admin.requests import requests
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 PAGE = 100
 KEPT = 1000
 """Rows in the browser."""
-OUTCOMES: Mapping[Outcome, str] = {"all": "All", "success": "Good", "error": "Failed"}
-RANGES: Mapping[Range | str, str] = {"": "Any time", "1h": "1 h", "24h": "24 h", "7d": "7 days", "30d": "30 days"}
+OUTCOMES: Mapping[str, str] = {"all": "All", "success": "Good", "error": "Failed"}
+RANGES: Mapping[str, str] = {"": "Any time", **RANGE_WORDS}
 NAMES = {"accounts": "Account", "agents": "Agent", "models": "Model", "projects": "Project"}
 
 
@@ -77,7 +78,9 @@ class _Page:
             names = [name for name in dict.fromkeys((*getattr(known, what), value)) if name]
             if not names:
                 continue
-            options = {"": f"Any {label.lower()}"} | {name: name for name in names}
+            options = {"": f"Any {label.lower()}"} | {
+                name: agent_title(name) if what == "agents" else name for name in names
+            }
             with self._names:
                 select = ui.select(
                     options, value=value, on_change=lambda event, what=what: self._take(what, event.value)

@@ -31,9 +31,10 @@ def page(why: str = "") -> str:
 <code class="cm-code">codemie-proxy open</code>
 <form>
 <label for="token">Or paste the token</label>
-<input id="token" name="token" type="password" autocomplete="off" spellcheck="false" required aria-describedby="where">
-<p class="cm-note" id="where">It is in the file <span class="cm-mono">proxy/admin.token</span> of the proxy's home, which is
-<span class="cm-mono">~/.codemie</span> unless CODEMIE_HOME names another.</p>
+<input id="token" name="token" type="password" autocomplete="off" spellcheck="false" required
+aria-describedby="where">
+<p class="cm-note" id="where">It is in the file <span class="cm-mono">proxy/admin.token</span> of the proxy's home,
+which is <span class="cm-mono">~/.codemie</span> unless CODEMIE_HOME names another.</p>
 <p class="cm-banner bad" role="alert"></p>
 <button class="cm-button primary" type="submit">Sign in</button>
 </form>

@@ -55,7 +55,7 @@ def mount(app: FastAPI, plane: Plane) -> None:
 
 
 class AsItIs:
-    """NiceGUI would pack what it serves. On this machine that gains nothing, and takes its time in the streams' loop."""
+    """NiceGUI would pack what it serves. That gains nothing here, and takes its time in the streams' loop."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

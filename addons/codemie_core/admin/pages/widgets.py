@@ -40,7 +40,10 @@ class Column:
 
 
 class Table(ui.element, component="components/table.js"):
-    """Rows under headings that sort. `on_pick` hears the id of a row somebody chose; rows with `href` are links."""
+    """Rows under headings that sort. `on_pick` hears the id of a row somebody chose; rows with `href` are links.
+
+    `small`: of a few columns, a table on a phone too; others become cards there. `most` rows stay in the browser.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Table(ui.element, component="components/table.js"):
         down: bool = False,
         most: int = 0,
         absent: str = "",
+        small: bool = False,
         on_pick: Callable[[str], object] | None = None,
     ) -> None:
         super().__init__()
@@ -63,6 +67,7 @@ class Table(ui.element, component="components/table.js"):
             down=down,
             most=most,
             absent=absent,
+            small=small,
             picks=on_pick is not None,
         )
         if on_pick is not None:
@@ -130,7 +135,7 @@ class Chart(ui.element, component="components/chart.js"):
 class Moment(ui.element, component="components/moment.js"):
     """`kind`: time, ago, until, full. None is shown as `absent`."""
 
-    def __init__(self, ms: int | None, kind: str = "time", absent: str = "–", classes: str = "") -> None:
+    def __init__(self, ms: int | None, kind: str = "time", absent: str = "-", classes: str = "") -> None:
         super().__init__()
         self._props.update(ms=ms, kind=kind, absent=absent)
         self.classes(classes)
@@ -186,14 +191,14 @@ class Choices:
         self._changed(key)
 
 
-def shares(parts: Sequence[tuple[str, float, str]]) -> None:
-    """Names with their part of the whole: (name, percent, what is told of it)."""
+def shares(parts: Sequence[tuple[str, float, str, str]]) -> None:
+    """Names with their part of the whole: (name, percent, what is told of it, color)."""
     with box("cm-shares"):
-        for place, (name, percent, told) in enumerate(parts):
+        for name, percent, told, color in parts:
             text(name, "cm-cut").props["title"] = name
             text(told, "cm-num cm-muted")
             with box("cm-bar"):
-                ui.element("div").style(f"width: {percent:.1f}%; background: var(--c{min(place, 5) + 1})")
+                ui.element("div").style(f"width: {percent:.1f}%; background: var(--{color})")
 
 
 def legend(lines: Iterable[Line]) -> None:

@@ -16,9 +16,7 @@ from codemie_core.admin.routes.questions import Responses
 from codemie_core.admin.setting_views import PluginSettings
 
 _NONE: Responses = {404: {"description": "There is no addon of this name."}}
-_PINNED: Responses = {
-    409: {"description": "Something stands above it, or it cannot change while the proxy runs."}
-}
+_PINNED: Responses = {409: {"description": "Something stands above it, or it cannot change while the proxy runs."}}
 _REFUSED: Responses = {400: {"description": "A value cannot be used; nothing has changed."}}
 _CHANGE = """\
 Values by key, as GET shows them; null gives a setting back to the files and its default. All of it counts at once, or

@@ -8,6 +8,7 @@ export default {
     down: { type: Boolean, default: false },
     most: { type: Number, default: 0 },
     picks: { type: Boolean, default: false },
+    small: Boolean, // a few columns: a table on a phone, too
     absent: { type: String, default: "" },
   },
   emits: ["pick"],
@@ -83,7 +84,7 @@ export default {
     },
   },
   template: `
-    <div class="cm-table-room" tabindex="-1">
+    <div :class="['cm-table-room', small && 'small']" tabindex="-1">
       <table class="cm-table" :aria-label="label">
         <thead><tr>
           <th v-for="column in columns" :key="column.key" scope="col" :class="[column.right && 'right', column.css]"

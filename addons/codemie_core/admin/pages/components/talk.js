@@ -17,13 +17,13 @@ export default {
       ({ thinking: "Thinking", call: "Calls", result: part.ok === false ? "Result · failed" : "Result", media: "Media" })[part.kind],
   },
   template: `
-    <ol class="cm-talk" :aria-label="label">
-      <li v-for="(message, place) in messages" :class="['cm-said', message.role]">
-        <div class="cm-role">{{ message.role }}</div>
-        <div class="cm-parts">
-          <div v-for="(part, number) in message.parts" :class="['cm-part', part.kind, part.ok === false && 'failed']">
-            <div v-if="title(part)" class="cm-part-title">{{ title(part) }}<b v-if="part.name">{{ part.name }}</b></div>
-            <div class="cm-words">{{ words(part, key(place, number)) }}<template v-if="isLong(part) && !opened[key(place, number)]">
+    <ol class="cm-say-talk" :aria-label="label">
+      <li v-for="(message, place) in messages" :class="['cm-say-said', message.role]">
+        <div class="cm-say-role">{{ message.role }}</div>
+        <div class="cm-say-parts">
+          <div v-for="(part, number) in message.parts" :class="['cm-say-part', part.kind, part.ok === false && 'failed']">
+            <div v-if="title(part)" class="cm-say-title">{{ title(part) }}<b v-if="part.name">{{ part.name }}</b></div>
+            <div class="cm-say-words">{{ words(part, key(place, number)) }}<template v-if="isLong(part) && !opened[key(place, number)]">
               …</template></div>
             <button v-if="isLong(part)" type="button" class="cm-button quiet small" @click="toggle(key(place, number))"
               :aria-expanded="!!opened[key(place, number)]">{{ opened[key(place, number)] ? "Show less"

@@ -1,0 +1,149 @@
+"""Every tab: for eyes that need contrast, without a mouse, on a phone, in the dark, and while there is nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.accessible import faint, nameless, outline, tabbed, too_wide
+from support.dashboard import Dashboard, dashboard
+from support.devtools import Browser, Page, chrome
+from support.programs import needs_chromium
+
+pytestmark = [pytest.mark.browser, needs_chromium]
+
+TABS = {
+    "/": "Overview",
+    "/accounts": "Accounts",
+    "/requests": "Requests",
+    "/sessions": "Sessions",
+    "/analytics": "Analytics",
+    "/agents": "Agents",
+    "/addons": "Plugins",
+    "/addons/usage_metering": "Plugins",
+    "/logs": "Logs",
+}
+THERE = "document.querySelector('h1') !== null && document.querySelector('#main') !== null"
+CURRENT = """(e => { const box = e.getBoundingClientRect(); return [box.left, box.right]; })
+  (document.querySelector('nav [aria-current=page]'))"""
+SETTLED = """new Promise(done => { let last = '', same = 0; const look = () => {
+  const now = document.body.innerText; same = now === last ? same + 1 : 0; last = now;
+  same > 4 ? done(true) : setTimeout(look, 80); }; look(); })"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home for all tests of this file: proxy and browser are started once."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        patch.setenv("CODEMIE_HOME", str(folder / ".codemie"))
+        patch.setenv("CODEMIE_KEYRING", "0")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def noon(home: Path) -> Iterator[Dashboard]:
+    with dashboard() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(home: Path) -> Iterator[Browser]:
+    with chrome(home) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=TABS)
+def page(request: pytest.FixtureRequest, browser: Browser, noon: Dashboard) -> Iterator[Page]:
+    """Each tab is opened once, for all tests."""
+    opened = look_at(browser, noon, request.param)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tab(request: pytest.FixtureRequest) -> str:
+    return TABS[request.node.callspec.params["page"]]
+
+
+def look_at(browser: Browser, noon: Dashboard, path: str) -> Page:
+    page = browser.page(noon.admin.page_url(path))
+    page.until(THERE)
+    page.eval(SETTLED)
+    return page
+
+
+def test_a_page_says_where_one_is(page: Page, tab: str) -> None:
+    told = outline(page)
+    assert told["lang"].startswith("en")
+    assert "CodeMie proxy" in told["title"]
+    assert (told["nav"], told["main"]) == (1, 1)
+    assert len(told["h1"]) == 1
+    assert page.text("nav [aria-current=page]").strip() == tab
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    assert nameless(page) == []
+
+
+def test_every_word_is_to_be_read_by_day_and_by_night(page: Page) -> None:
+    by_day = faint(page)
+    page.dark(True)
+    page.until("document.documentElement.dataset.theme === 'dark'")
+    by_night = faint(page)
+    page.dark(False)
+    page.until("document.documentElement.dataset.theme === 'light'")
+    assert (by_day, by_night) == ([], [])
+
+
+def test_the_keyboard_reaches_the_tabs_and_what_is_on_the_page(page: Page) -> None:
+    page.eval("document.activeElement.blur()")
+    stops = list(tabbed(page))
+    names = [stop["name"] for stop in stops]
+    assert names[0] == "Skip to the content"
+    assert [name for name in names if name in TABS.values()][:8] == list(dict.fromkeys(TABS.values()))
+    assert len(stops) > 11  # more than the frame
+    assert [stop for stop in stops if not stop["seen"]] == []
+
+
+def test_nothing_sticks_out_on_a_phone_and_the_tab_one_is_on_is_to_be_seen(page: Page) -> None:
+    page.resize(390, 844, phone=True)
+    page.eval(SETTLED)
+    wide = too_wide(page)
+    left, right = page.eval(CURRENT)
+    page.resize(1280, 800)
+    assert wide == 0
+    assert left >= 0
+    assert right <= 390
+
+
+def test_no_page_asks_another_machine_or_complains(page: Page, noon: Dashboard) -> None:
+    ours = (f"http://127.0.0.1:{noon.admin.port}/", f"ws://127.0.0.1:{noon.admin.port}/", "data:", "blob:")
+    assert [url for url in page.requests if not url.startswith(ours)] == []
+    assert page.console == []
+
+
+def test_skipping_to_the_content_skips_the_tabs(browser: Browser, noon: Dashboard) -> None:
+    page = look_at(browser, noon, "/analytics")
+    page.press("Tab")
+    page.press("Enter")
+    page.press("Tab")
+    assert page.eval("document.querySelector('#main').contains(document.activeElement)")
+    page.close()
+
+
+def test_dark_follows_the_system_until_somebody_chooses(browser: Browser, noon: Dashboard) -> None:
+    page = look_at(browser, noon, "/logs")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    day = page.eval(ground)
+    page.dark(True)
+    page.until(f"{ground} !== {day!r}")
+    page.click("[data-cm-theme]")
+    page.until(f"{ground} === {day!r}")
+    page.goto(f"http://127.0.0.1:{noon.admin.port}/agents")
+    page.until(THERE)
+    assert page.eval(ground) == day
+    page.close()

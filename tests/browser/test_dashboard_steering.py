@@ -1,0 +1,158 @@
+"""What an operator changes on the pages, and sees while agents work, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.dashboard import Dashboard, dashboard
+from support.devtools import Browser, Page, chrome
+from support.programs import needs_chromium
+
+pytestmark = [pytest.mark.browser, needs_chromium]
+
+BODY = {"model": "claude-sonnet-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
+SAVE = "text=Save"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("steering")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        patch.setenv("CODEMIE_HOME", str(folder / ".codemie"))
+        patch.setenv("CODEMIE_KEYRING", "0")
+        patch.setenv("CODEMIE_HEADER_INJECTION_PROJECT", "held-by-the-environment")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def noon(home: Path) -> Iterator[Dashboard]:
+    with dashboard(history=False, accounts=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(home: Path) -> Iterator[Browser]:
+    with chrome(home) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, noon: Dashboard) -> Iterator[Page]:
+    signed_in = browser.page(noon.admin.page_url("/agents"))
+    yield signed_in
+    signed_in.close()
+
+
+def go(page: Page, noon: Dashboard, path: str) -> None:
+    page.goto(f"http://127.0.0.1:{noon.admin.port}{path}")
+    page.until("document.querySelector('h1') !== null")
+
+
+def ask(noon: Dashboard, path: str = "/v1/messages") -> httpx.Response:
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        return client.post(f"{noon.proxy.url}{path}", json=BODY, headers={"x-api-key": "planted-key"})
+
+
+def sent(noon: Dashboard, header: str) -> str | None:
+    """What a request of a client brings to the upstream."""
+    assert ask(noon).status_code == 200
+    return noon.upstream.upstream.requests[-1].header(header)
+
+
+def field(label: str) -> str:
+    return f'[aria-label="{label}"]'
+
+
+def test_a_plugin_that_is_switched_off_does_no_more_until_it_is_switched_on(page: Page, noon: Dashboard) -> None:
+    assert sent(noon, "x-codemie-cli")
+    go(page, noon, "/addons")
+    switch = field("header_injection on or off")
+    page.click(switch)
+    page.wait_for_text("header_injection is off")
+    page.wait_for_text("1 disabled", ".cm-head")
+    assert sent(noon, "x-codemie-cli") is None
+    page.click(switch)
+    page.wait_for_text("header_injection is on")
+    assert sent(noon, "x-codemie-cli")
+
+
+def test_what_may_not_be_switched_while_requests_run_is_not_offered(page: Page, noon: Dashboard) -> None:
+    go(page, noon, "/addons")
+    page.until("document.querySelectorAll('.cm-plugin').length > 8")
+    for plugin in noon.admin.get("/plugins").json()["plugins"]:
+        state = f"""document.querySelector('{field(plugin["name"] + " on or off")}').ariaDisabled"""
+        assert (page.eval(state) == "true") is not plugin["switchable"]
+
+
+def test_a_setting_that_is_saved_counts_for_the_next_request_and_can_be_given_back(page: Page, noon: Dashboard) -> None:
+    go(page, noon, "/addons/header_injection")
+    page.until(f"document.querySelector('{field('Integration')}') !== null")
+    page.fill(field("Integration"), "set-on-the-page")
+    page.wait_for_text("1 change, not saved yet")
+    assert sent(noon, "x-codemie-integration") is None
+    page.click(SAVE)
+    page.wait_for_text("Saved.")
+    page.wait_for_text("set here", ".cm-setting:nth-of-type(6), .cm-settings")
+    assert sent(noon, "x-codemie-integration") == "set-on-the-page"
+    page.click("text=Reset")
+    page.until(f"document.querySelector('{field('Integration')}').value === ''")
+    assert sent(noon, "x-codemie-integration") is None
+
+
+def test_a_value_that_cannot_be_used_is_refused_in_words_and_nothing_changes(page: Page, noon: Dashboard) -> None:
+    go(page, noon, "/addons/upstream_attempts")
+    page.until(f"document.querySelector('{field('Backoff')}') !== null")
+    before = noon.admin.get("/plugins/upstream_attempts/settings").json()["values"]
+    page.fill(field("Backoff"), "soon")
+    page.fill(field("Max attempts"), "2")
+    page.wait_for_text("2 changes, not saved yet")
+    page.click(SAVE)
+    page.wait_for_text("backoff", ".q-notification")
+    assert noon.admin.get("/plugins/upstream_attempts/settings").json()["values"] == before
+    page.click("text=Undo")
+    page.until(f"document.querySelector('{field('Backoff')}').value === '{before['backoff']}'")
+
+
+def test_a_setting_that_the_environment_decides_says_so_and_cannot_be_changed(page: Page, noon: Dashboard) -> None:
+    go(page, noon, "/addons/header_injection")
+    page.wait_for_text("Decided by environment: CODEMIE_HEADER_INJECTION_PROJECT")
+    assert page.eval(f"document.querySelector('{field('Project')}').disabled")
+    assert page.eval(f"document.querySelector('{field('Project')}').value") == "held-by-the-environment"
+
+
+def test_a_request_shows_up_in_the_log_while_one_looks(page: Page, noon: Dashboard) -> None:
+    go(page, noon, "/logs")
+    page.wait_for_text("is running with", ".cm-log-lines")
+    ask(noon, "/v1/messages?<img src=x onerror=document.title='owned'>")
+    page.wait_for_text("POST", ".cm-log-lines")
+    assert page.eval("document.title") != "owned"
+    assert page.eval("document.querySelector('.cm-log-lines img')") is None
+
+
+def test_lines_are_found_by_their_words_and_their_level(page: Page, noon: Dashboard) -> None:
+    go(page, noon, "/logs")
+    page.wait_for_text("is running with", ".cm-log-lines")
+    page.fill(".cm-log-search", "is RUNNING")
+    page.until("document.querySelectorAll('.cm-log-line').length === 1")
+    assert page.text(".cm-log-line mark") == "is running"
+    page.click("text=Errors")
+    page.wait_for_text("No line matches")
+    page.click("text=Show all lines")
+    page.until("document.querySelectorAll('.cm-log-line').length > 1")
+
+
+def test_lines_stand_still_while_they_are_held_and_none_is_lost(page: Page, noon: Dashboard) -> None:
+    go(page, noon, "/logs")
+    page.wait_for_text("is running with", ".cm-log-lines")
+    page.click("text=Pause")
+    before = page.eval("document.querySelectorAll('.cm-log-line').length")
+    ask(noon)
+    page.wait_for_text("1 new")
+    assert page.eval("document.querySelectorAll('.cm-log-line').length") == before
+    page.click("text=Resume")
+    page.until(f"document.querySelectorAll('.cm-log-line').length === {before + 1}")
