@@ -28,6 +28,7 @@ MAY_PRINT = {"cli", "demo"}
 # Source file -> the test that stands in for its mirrored one. The parts of the scripted upstream make sense only
 # together: they are tested through it, by topic. Values are tested with what makes them.
 TESTED_ELSEWHERE: dict[str, str] = {
+    "codemie_core/admin/serving.py": "core/admin/test_server.py",
     "codemie_core/admin/counted.py": "core/admin/test_analytics.py",
     "codemie_core/admin/recent_exchanges.py": "core/admin/test_exchanges.py",
     "codemie_core/admin/request_rows.py": "core/admin/test_requests.py",
@@ -39,6 +40,14 @@ TESTED_ELSEWHERE: dict[str, str] = {
         )
     },
     "codemie_core/admin/setting_views.py": "core/admin/test_settings.py",
+    **{
+        f"codemie_core/admin/pages/{page}.py": "browser/test_dashboard_history.py"
+        for page in ("agents", "analytics_parts", "session_detail", "sessions")
+    },
+    **{
+        f"codemie_core/admin/pages/{page}.py": "browser/test_dashboard_steering.py"
+        for page in ("logs", "plugins", "setting_form")
+    },
     "codemie_core/callback.py": "core/sso/test_callback.py",
     "codemie_core/demo/absent.py": "core/demo/test_upstream_faults.py",
     "codemie_core/demo/answers.py": "core/demo/test_upstream_shapes.py",

@@ -7,10 +7,10 @@ import ssl
 from collections.abc import Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import certifi
-import httpx
 
 from codemie_core import __version__
 from codemie_core.egress import Egress, OutboundProxy, egress_from_env
@@ -18,6 +18,9 @@ from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 from codemie_core.running import running_proxies
 from codemie_core.scope import address_of
+
+if TYPE_CHECKING:
+    import httpx
 
 # A line per call, on the terminal of whoever watches a proxy: each caller says what matters.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -38,8 +41,11 @@ def client_for(
 
     It goes out through `proxy`, else as HTTPS_PROXY and NO_PROXY say, but never through a proxy of ours, which would
     sign and meter our own calls; to this machine it goes directly. `ca_file` is trusted beside the usual authorities.
-    SettingsError when a variable or `ca_file` is unusable.
+    SettingsError when a variable or `ca_file` is unusable. Blocks at its first call: not for the event loop.
     """
+    # Here, and not at every start of a proxy: it takes a tenth of a second, and few proxies ever call anybody.
+    import httpx
+
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
     egress = Egress({"http": proxy, "https": proxy}) if proxy else egress_from_env(environ)
@@ -64,6 +70,8 @@ def _own_addresses(places: Places) -> Iterator[tuple[str, int]]:
 
 
 def _as_httpx(proxy: OutboundProxy, trust: ssl.SSLContext) -> httpx.Proxy:
+    import httpx
+
     secret = proxy.authorization
     return httpx.Proxy(
         f"{proxy.scheme}://{address_of(proxy.host, proxy.port)}",

@@ -56,6 +56,18 @@ async def test_a_turn_is_written_and_at_the_end_sent(api: MetricsApi, codemie_ho
     assert set(MetricsRoom(codemie_home, api).marks().values()) == {"synced"}
 
 
+async def test_what_waits_is_sent_when_somebody_says_so(api: MetricsApi, codemie_home: Path) -> None:
+    addon = MetricsSync()
+    assert await addon.sync_now() == "nothing is sent: it is not up yet"
+    async with running(addon, codemie_metrics_sync_interval="1h") as room:
+        await asyncio.wait_for(addon._ready.wait(), 30)
+        await record(room, new_record(host=HOST))
+        assert (await addon.sync_now()).startswith("1 sent, 0 waiting")
+        assert len(api.came) == 1
+        room.options.update(codemie_metrics_sync_enabled=False)
+        assert await addon.sync_now() == "nothing is sent: that is switched off"
+
+
 async def test_a_turn_that_ends_while_it_still_starts_counts(api: MetricsApi, monkeypatch: pytest.MonkeyPatch) -> None:
     addon, go = MetricsSync(), threading.Event()
     make = addon._make

@@ -58,7 +58,7 @@ def told(noon: Dashboard, path: str, **asked: Any) -> Any:
 
 
 def test_the_list_of_sessions_leads_to_the_turns_of_one(page: Page, noon: Dashboard) -> None:
-    newest = told(noon, "/api/sessions", range="7d", limit=1)[0]
+    newest = told(noon, "/api/sessions", range="7d", limit=1)["items"][0]
     go(page, noon, "/sessions")
     page.until(f"{ROWS} > 10")
     page.click(f'a[href="/sessions/{newest["id"]}"]')
@@ -98,7 +98,7 @@ def test_the_figures_are_those_of_the_api_and_the_chosen_one_is_drawn(page: Page
     page.click(".cm-metric:nth-child(2)")
     page.wait_for_text(f"${totals['totalCostUsd']:.2f}", ".cm-metric[aria-pressed=true]")
     page.until("document.querySelector('.cm-chart:not(.bare)').getAttribute('aria-label') === 'Cost, last 7 days'")
-    page.click("text=30d")
+    page.click("text=30 days")
     page.until("location.search === '?range=30d&figure=cost'")
 
 
@@ -124,9 +124,7 @@ def test_failed_turns_alone_are_all_failures(page: Page, noon: Dashboard) -> Non
     go(page, noon, "/analytics?range=7d")
     page.until(f"{BARS} > 20")
     page.click("text=Failed")
-    page.wait_for_text(f"{failed}\n", ".cm-metric[aria-pressed=true]") if failed > 999 else page.until(
-        f"document.querySelector('.cm-metric[aria-pressed=true] .cm-card-value').innerText === '{failed}'"
-    )
+    page.until(f"document.querySelector('.cm-metric .cm-card-value').innerText === '{failed}'")
 
 
 def test_every_agent_that_was_seen_has_a_card_with_its_figures(page: Page, noon: Dashboard) -> None:

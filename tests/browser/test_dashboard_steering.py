@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from codemie_core.demo.script import Step
 from support.dashboard import Dashboard, dashboard
 from support.devtools import Browser, Page, chrome
 from support.programs import needs_chromium
@@ -53,9 +55,9 @@ def go(page: Page, noon: Dashboard, path: str) -> None:
     page.until("document.querySelector('h1') !== null")
 
 
-def ask(noon: Dashboard, path: str = "/v1/messages") -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=20) as client:
-        return client.post(f"{noon.proxy.url}{path}", json=BODY, headers={"x-api-key": "planted-key"})
+def ask(noon: Dashboard, path: str = "/v1/messages", **more: object) -> httpx.Response:
+    with httpx.Client(trust_env=False, timeout=60) as client:
+        return client.post(f"{noon.proxy.url}{path}", json=BODY | more, headers={"x-api-key": "planted-key"})
 
 
 def sent(noon: Dashboard, header: str) -> str | None:
@@ -156,3 +158,15 @@ def test_lines_stand_still_while_they_are_held_and_none_is_lost(page: Page, noon
     assert page.eval("document.querySelectorAll('.cm-log-line').length") == before
     page.click("text=Resume")
     page.until(f"document.querySelectorAll('.cm-log-line').length === {before + 1}")
+
+
+def test_a_session_is_live_while_its_stream_is_open(page: Page, noon: Dashboard) -> None:
+    gate = noon.upstream.upstream.gate()
+    noon.upstream.call(lambda: noon.upstream.upstream.script(Step(events=6, gate=gate)))
+    with ThreadPoolExecutor(1) as clients:
+        asked = clients.submit(ask, noon, stream=True)
+        go(page, noon, "/sessions")
+        page.wait_for_text("live", ".cm-table")
+        noon.upstream.call(gate.open)
+        assert asked.result().status_code == 200
+    page.until("!document.querySelector('.cm-table').innerText.includes('live')")

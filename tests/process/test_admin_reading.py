@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from support.admin import Admin, admin_of
 from support.history_cli import SESSION, keep, some_turns
 from support.proxy import Mitmproxy, reverse
 from support.scripted import Scripted
+from support.shared import shared_proxy
 from support.stored import StoredHome
 
 ASK = {"model": "claude-sonnet-4-5", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
@@ -36,42 +39,57 @@ MISSING = [
 ]
 
 
-@pytest.fixture
-def upstream() -> Iterator[Scripted]:
-    with Scripted() as running:
-        yield running
+@dataclass(frozen=True)
+class Running:
+    """A proxy before two accounts, main and spare, with a history of two sessions."""
+
+    upstream: Scripted
+    proxy: Mitmproxy
+    admin: Admin
 
 
-@pytest.fixture
-def proxy(upstream: Scripted, codemie_home: Any) -> Iterator[Mitmproxy]:
-    """With two accounts."""
-    keep(some_turns())
-    home = StoredHome(codemie_home)
-    home.key("main", upstream.url, "planted-main", provider="anthropic-compatible")
-    home.key("spare", upstream.url, "planted-spare", provider="anthropic-compatible", priority=1)
-    with reverse(upstream.url, options={"codemie_usage_metering_payloads": True}) as running:
-        yield running
+@contextmanager
+def running(folder: Path) -> Iterator[Running]:
+    with pytest.MonkeyPatch.context() as patch, Scripted() as upstream:
+        patch.setenv("CODEMIE_HOME", str(folder / ".codemie"))
+        patch.setenv("CODEMIE_KEYRING", "0")
+        keep(some_turns())
+        home = StoredHome(folder / ".codemie")
+        home.key("main", upstream.url, "planted-main", provider="anthropic-compatible")
+        home.key("spare", upstream.url, "planted-spare", provider="anthropic-compatible", priority=1)
+        options = {"codemie_usage_metering_payloads": True}
+        mode = ("--mode", f"reverse:{upstream.url}")
+        made = shared_proxy(folder, *mode, options=options, env={"CODEMIE_KEYRING": "0"})
+        with made as proxy, admin_of(proxy) as admin:
+            yield Running(upstream, proxy, admin)
 
 
-@pytest.fixture
-def admin(proxy: Mitmproxy) -> Iterator[Admin]:
-    with admin_of(proxy) as client:
-        yield client
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """For tests that leave it as it was."""
+    with running(tmp_path_factory.mktemp("reading")) as found:
+        yield found
 
 
 def asked(proxy: Mitmproxy) -> httpx.Response:
     return httpx.post(f"{proxy.url}/v1/messages", json=ASK, headers=WHO, timeout=20)
 
 
+def project(upstream: Scripted) -> str | None:
+    """Of the newest request that came there."""
+    return {name.lower(): value for name, value in upstream.requests[-1].headers}.get("x-codemie-project")
+
+
 def newest(admin: Admin) -> dict[str, Any]:
     """The turn that was asked by us, once it is stored."""
-    until(lambda: admin.get("/api/requests?sessions=&limit=1").json()[0]["model"] == "claude-sonnet-4-5")
+    until(lambda: admin.get("/api/requests?limit=1").json()[0]["model"] == "claude-sonnet-4-5")
     [found] = admin.get("/api/requests?limit=1").json()
     return dict(found)
 
 
-def test_every_path_answers_those_who_may_and_nobody_else(proxy: Mitmproxy, admin: Admin) -> None:
-    asked(proxy)
+def test_every_path_answers_those_who_may_and_nobody_else(shared: Running) -> None:
+    admin = shared.admin
+    asked(shared.proxy)
     for path in GET:
         told = admin.get(path)
         assert told.status_code == 200, (path, told.text)
@@ -88,9 +106,13 @@ def test_every_path_answers_those_who_may_and_nobody_else(proxy: Mitmproxy, admi
         assert told.json()["detail"]
 
 
-def test_a_request_that_moved_to_the_next_account_is_told_from_all_sides(
-    proxy: Mitmproxy, upstream: Scripted, admin: Admin
-) -> None:
+def test_a_request_that_moved_to_the_next_account_is_told_from_all_sides(tmp_path: Path) -> None:
+    with running(tmp_path) as found:
+        moved(found.proxy, found.upstream, found.admin)
+        nobody_left(found.proxy, found.upstream, found.admin)
+
+
+def moved(proxy: Mitmproxy, upstream: Scripted, admin: Admin) -> None:
     upstream.script_for("planted-main", then=LIMITED)
     assert asked(proxy).status_code == 200
     row = newest(admin)
@@ -112,28 +134,9 @@ def test_a_request_that_moved_to_the_next_account_is_told_from_all_sides(
     assert "planted" not in everything + said.text
 
 
-def test_a_stream_is_there_while_it_is_open(proxy: Mitmproxy, upstream: Scripted, admin: Admin) -> None:
-    upstream.script(then=Step(cut=Cut.STALL, after_events=3))
-    with ThreadPoolExecutor(1) as pool, httpx.Client(timeout=20) as client:
-        with client.stream("POST", f"{proxy.url}/v1/messages", json=ASK, headers=WHO) as stream:
-            pool.submit(next, stream.iter_bytes()).result()
-            [told] = admin.get("/api/exchanges").json()["open"]
-            assert (told["open"], told["model"], told["account"], told["status"]) == (
-                *(True, "claude-sonnet-4-5", "main", 200),
-            )
-            why = admin.get(f"/api/exchanges/{told['id']}/why").json()
-            assert "It is under way" in why["lines"][-1]
-            metrics = {f.name: f for f in text_string_to_metric_families(admin.get("/metrics").text)}
-            assert metrics["codemie_exchanges_open"].samples[0].value == 1
-    until(lambda: admin.get("/api/exchanges").json()["open"] == [])
-    [ended] = admin.get("/api/exchanges").json()["items"]
-    assert (ended["id"], ended["terminal"]) == (told["id"], "client_cancelled")
-
-
-def test_no_account_left_is_unhealthy_with_the_time_it_ends(
-    proxy: Mitmproxy, upstream: Scripted, admin: Admin
-) -> None:
-    upstream.script(then=LIMITED)
+def nobody_left(proxy: Mitmproxy, upstream: Scripted, admin: Admin) -> None:
+    """Unhealthy, with the time it ends."""
+    upstream.script_for("planted-spare", then=LIMITED)
     asked(proxy)
     told = admin.get("/health/ready")
     assert (told.status_code, told.json()["condition"]) == (503, "unhealthy")
@@ -141,50 +144,76 @@ def test_no_account_left_is_unhealthy_with_the_time_it_ends(
     assert admin.get("/health").json()["status"] == "unhealthy"
 
 
-def test_a_setting_changed_here_changes_what_the_next_request_does_and_survives_a_restart(
-    proxy: Mitmproxy, upstream: Scripted, admin: Admin
-) -> None:
+def test_a_stream_is_there_while_it_is_open(shared: Running) -> None:
+    proxy, upstream, admin = shared.proxy, shared.upstream, shared.admin
+    upstream.script(then=Step(cut=Cut.STALL, after_events=3))
+    streaming = httpx.stream("POST", f"{proxy.url}/v1/messages", json=ASK, headers=WHO, timeout=20)
+    with streaming as stream:
+        pieces = stream.iter_bytes()
+        next(pieces)
+        [told] = admin.get("/api/exchanges").json()["open"]
+        assert (told["open"], told["model"], told["account"], told["status"]) == (
+            *(True, "claude-sonnet-4-5", "main", 200),
+        )
+        why = admin.get(f"/api/exchanges/{told['id']}/why").json()
+        assert "It is under way" in why["lines"][-1]
+        metrics = {f.name: f for f in text_string_to_metric_families(admin.get("/metrics").text)}
+        assert metrics["codemie_exchanges_open"].samples[0].value == 1
+    until(lambda: admin.get("/api/exchanges").json()["open"] == [])
+    upstream.script(then=None)
+    ended = admin.get("/api/exchanges?limit=1").json()["items"][0]
+    assert (ended["id"], ended["terminal"]) == (told["id"], "client_cancelled")
+
+
+def test_a_setting_changed_here_counts_for_the_next_request_and_after_a_restart() -> None:
+    payloads = {"codemie_usage_metering_payloads": True}
+    with Scripted() as upstream:
+        with reverse(upstream.url, options=payloads) as proxy, admin_of(proxy) as admin:
+            change(proxy, upstream, admin)
+        with reverse(upstream.url) as proxy, admin_of(proxy) as admin:
+            asked(proxy)
+            assert project(upstream) == "shop"
+            states = {one["name"]: one["status"] for one in admin.get("/plugins").json()["plugins"]}
+            assert (states["telemetry"], states["header_injection"]) == ("disabled", "active")
+        variable = {"CODEMIE_HEADER_INJECTION_PROJECT": "tools"}
+        with reverse(upstream.url, env=variable) as proxy, admin_of(proxy) as admin:
+            asked(proxy)
+            assert project(upstream) == "tools"
+            assert admin.patch("/plugins/header_injection/settings", json={"project": "x"}).status_code == 409
+
+
+def change(proxy: Mitmproxy, upstream: Scripted, admin: Admin) -> None:
     bad = admin.patch("/plugins/header_injection/settings", json={"project": "shop", "timeout_ms": -1})
     assert (bad.status_code, bad.headers["content-type"]) == (400, "application/problem+json")
     asked(proxy)
-    assert "x-codemie-project" not in upstream.requests[-1].headers
+    assert project(upstream) is None
     good = admin.patch("/plugins/header_injection/settings", json={"project": "shop"})
     assert good.json()["values"]["project"] == "shop"
     asked(proxy)
-    assert upstream.requests[-1].headers["x-codemie-project"] == "shop"
+    assert project(upstream) == "shop"
     off = admin.patch("/plugins/telemetry", json={"enabled": False})
     assert (off.status_code, off.json()["status"]) == (200, "disabled")
     pinned = admin.patch("/plugins/usage_metering/settings", json={"payloads": False})
     assert (pinned.status_code, pinned.json()["pinned_by"]) == (409, "--set codemie_usage_metering_payloads")
-    trail = admin.get("/api/audit").json() if admin.get("/api/audit").status_code == 200 else {}
-    assert "header_injection.project: shop" in str(trail)
-    with reverse(upstream.url) as again, admin_of(again) as then:
-        asked(again)
-        assert upstream.requests[-1].headers["x-codemie-project"] == "shop"
-        states = {one["name"]: one["status"] for one in then.get("/plugins").json()["plugins"]}
-        assert (states["telemetry"], states["header_injection"]) == ("disabled", "active")
-        with_variable = {"CODEMIE_HEADER_INJECTION_PROJECT": "tools"}
-    with reverse(upstream.url, env=with_variable) as again, admin_of(again) as then:
-        asked(again)
-        assert upstream.requests[-1].headers["x-codemie-project"] == "tools"
-        assert then.patch("/plugins/header_injection/settings", json={"project": "x"}).status_code == 409
+    assert "header_injection.project: shop" in admin.get("/api/audit").text
 
 
-def test_lists_go_on_where_the_link_says(admin: Admin) -> None:
+def test_lists_go_on_where_the_link_says(shared: Running) -> None:
+    admin = shared.admin
     seen: list[str] = []
-    path = "/api/requests?limit=2"
+    path = f"/api/requests?limit=2&sessions={SESSION}"
     while path:
         told = admin.get(path)
         seen += [row["id"] for row in told.json()]
         path = told.links.get("next", {}).get("url", "")
-    assert len(seen) == len(set(seen)) == 5
+    assert len(seen) == len(set(seen)) == 3
     assert admin.get("/api/requests?cursor=nonsense").status_code == 400
     assert admin.get("/api/requests?since=5&until=5").status_code == 400
     assert admin.get("/api/requests?limit=0").status_code == 422
 
 
-def test_the_api_describes_itself(admin: Admin) -> None:
-    paths = admin.get("/openapi.json").json()["paths"]
+def test_the_api_describes_itself(shared: Running) -> None:
+    paths = shared.admin.get("/openapi.json").json()["paths"]
     for path in ("/api/stats", "/api/analytics", "/api/requests/{request_id}/why", "/plugins/{name}/settings"):
         assert paths[path]["get"]["summary"]
         schema = paths[path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]

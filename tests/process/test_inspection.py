@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from codemie_core.demo.absent import closed_port
 from codemie_core.demo.frames import data_of, sse
 from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.threaded import UpstreamThread
@@ -21,7 +20,7 @@ from support.proxy import ADDONS, Mitmproxy, reverse
 from support.raw_client import raw_client
 from support.shared import shared_proxy
 from support.talks import TALKS, Talk, anthropic, responses
-from support.web import Web, mitmweb
+from support.web import Web, mitmweb, web_options
 from support.websocket import WebSocketClient
 
 ENCODINGS = ("", "gzip", "br", "zstd")
@@ -30,14 +29,14 @@ ENCODINGS = ("", "gzip", "br", "zstd")
 class Room:
     """A mitmweb that keeps streamed bodies, and the upstream behind it."""
 
-    def __init__(self, upstream: UpstreamThread, proxy: Mitmproxy, web_port: int) -> None:
-        self.upstream, self.proxy, self._web_port = upstream, proxy, web_port
+    def __init__(self, upstream: UpstreamThread, proxy: Mitmproxy, web: Web) -> None:
+        self.upstream, self.proxy, self._web = upstream, proxy, web
 
     @asynccontextmanager
     async def __call__(self, *steps: Step) -> AsyncIterator[tuple[Web, httpx.AsyncClient]]:
         """An empty list of flows, and these answers."""
         self.script(*steps)
-        async with Web(self._web_port) as web, httpx.AsyncClient(trust_env=False) as client:
+        async with Web(self._web.port) as web, httpx.AsyncClient(trust_env=False) as client:
             await web.clear()
             yield web, client
 
@@ -47,12 +46,11 @@ class Room:
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    port = closed_port()
-    options = {"store_streamed_bodies": True, "codemie_upstream_attempts_backoff": "2ms"}
+    more, options, web = web_options(codemie_upstream_attempts_backoff="2ms")
     with UpstreamThread() as upstream:
-        args = ("--mode", f"reverse:{upstream.url}", "--web-port", str(port))
+        args = ("--mode", f"reverse:{upstream.url}", *more)
         with shared_proxy(tmp_path_factory.mktemp("home"), *args, tool="mitmweb", options=options) as proxy:
-            yield Room(upstream, proxy, port)
+            yield Room(upstream, proxy, web)
 
 
 async def ask(client: httpx.AsyncClient, proxy: Mitmproxy, talk: Talk, body: Any = None) -> bytes:

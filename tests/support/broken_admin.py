@@ -41,13 +41,13 @@ class BrokenRouter:
         if scope["type"] == "lifespan" or scope["path"] == "/openapi.json":
             await self._plain(scope, receive, send)
             return
-        if self._way == "hung":
-            await asyncio.Event().wait()
         if self._way == "stuck":
             await self._plane.in_thread(lambda: time.sleep(STUCK_SECONDS), within=STUCK_SECONDS)
         if self._way == "killed":
             ctx.master.addons.get("admin_server")._server._task.cancel()
-        raise RuntimeError("this path always fails")
+        if self._way == "raising":
+            raise RuntimeError("this path always fails")
+        await asyncio.Event().wait()
 
 
 def breaking(way: str) -> Any:

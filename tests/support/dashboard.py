@@ -46,7 +46,7 @@ def dashboard(
         upstream = stack.enter_context(UpstreamThread())
         if accounts:
             at_noon(home, upstream.url)
-        proxy = stack.enter_context(reverse(upstream.url, options=options))
+        proxy = stack.enter_context(reverse(upstream.url, options={"codemie_hosts": ["127.0.0.1"], **(options or {})}))
         yield Dashboard(proxy, stack.enter_context(admin_of(proxy)), upstream, home)
 
 
@@ -67,7 +67,7 @@ def at_noon(home: StoredHome, url: str) -> None:
                 Usage(main.id, "7d", 0.41, now + 90 * HOUR, now - 40),
                 Usage(spare.id, "5h", 1.0, now + 0.6 * HOUR, now - 300),
                 Usage(spare.id, "7d", 0.93, now + 31 * HOUR, now - 300),
-                Usage(openai.id, "requests", 0.18, now + 60, now - 9),
+                Usage(openai.id, "requests", 0.18, now + 0.2 * HOUR, now - 9),
                 Usage(night.id, "5h", 0.07, now + 4 * HOUR, now - 7 * HOUR),
                 Usage(lapsed.id, "7d", 0.33, now + 50 * HOUR, now - 26 * HOUR),
                 Cooldown(spare.id, "", now + 0.6 * HOUR, "5h limit", True, 0, now - 300),
@@ -106,7 +106,8 @@ def ask(dash: Dashboard, words: str = "Hello", agent: str = "claude") -> None:
 def asking(dash: Dashboard, words: str = "Hello", agent: str = "claude") -> Iterator[None]:
     """A turn whose answer has begun and goes on; given up with the context unless it has ended."""
     with _agent(agent) as client, client.stream("POST", f"{dash.proxy.url}/v1/messages", json=asked(words)) as answer:
-        next(answer.iter_bytes())
+        chunks = answer.iter_bytes()  # held: with the iterator the answer would end
+        next(chunks)
         yield
 
 

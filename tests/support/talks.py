@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codemie_core.demo.frames import sse
@@ -248,6 +248,15 @@ def gemini() -> Talk:
     headers = {"x-session-id": CONVERSATION}
     tokens = "1,512 read (1,500 from cache), 40 written (8 reasoning)"
     return Talk("gemini", path, headers, request, events, following, ("", ""), tokens, "STOP")
+
+
+def plainly(talk: Talk) -> Talk:
+    """The same without HTML in it, for pictures."""
+
+    def said(body: Mapping[str, Any]) -> Any:
+        return json.loads(json.dumps(body).replace(json.dumps(ASKED)[1:-1], "Why does it fail?"))
+
+    return replace(talk, request=said(talk.request), following=said(talk.following))
 
 
 TALKS = (anthropic(), chat(), responses(), gemini())

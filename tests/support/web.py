@@ -13,6 +13,8 @@ from codemie_core.demo.absent import closed_port
 from support.proxy import Mitmproxy
 
 PATIENCE = 20.0
+TOKEN = "test"
+"""The password that `Mitmproxy` gives to mitmweb."""
 
 
 class Web:
@@ -22,7 +24,7 @@ class Web:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         cookies = {"_mitmproxy_xsrf": "test"}
-        headers = {"Authorization": "Bearer test", "X-XSRFToken": "test"}
+        headers = {"Authorization": f"Bearer {TOKEN}", "X-XSRFToken": "test"}
         self._client = httpx.AsyncClient(base_url=self.url, headers=headers, cookies=cookies, trust_env=False)
 
     async def __aenter__(self) -> Web:
@@ -67,10 +69,15 @@ class Web:
         return found
 
 
+def web_options(**options: object) -> tuple[tuple[str, ...], dict[str, object], Web]:
+    """For a mitmweb on a port of its own: arguments, options, and the client. It keeps streamed bodies."""
+    port = closed_port()  # mitmweb's log shows the port it was told, also where that is 0
+    return ("--web-port", str(port)), {"store_streamed_bodies": True, **options}, Web(port)
+
+
 @contextmanager
 def mitmweb(*args: str, **options: object) -> Iterator[tuple[Mitmproxy, Web]]:
-    """It keeps streamed bodies, unless `options` say otherwise."""
-    port = closed_port()  # mitmweb's log shows the port it was told, also where that is 0
-    chosen = {"store_streamed_bodies": True, **options}
-    with Mitmproxy(*args, "--web-port", str(port), tool="mitmweb", options=chosen) as proxy:
-        yield proxy, Web(port)
+    """It runs."""
+    more, chosen, web = web_options(**options)
+    with Mitmproxy(*args, *more, tool="mitmweb", options=chosen) as proxy:
+        yield proxy, web

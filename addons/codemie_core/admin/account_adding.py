@@ -66,9 +66,9 @@ class KeyedAccount(Body):
     base_url: str = Field("", max_length=2000, description='Where its API is; "" for the provider\'s own.')
     priority: int = Field(0, ge=0, le=changes.HIGHEST)
     weight: int = Field(1, ge=1, le=changes.HIGHEST)
-    tags: Words = []
+    tags: Words = Field([], description="Words of your own.")
     allow: Words = Field([], description="Patterns of models it serves; none: all.")
-    deny: Words = []
+    deny: Words = Field([], description="Patterns of models it does not serve; they count more.")
     serves: Words = Field([], description="Origins, or providers, whose requests it takes over.")
     fallback_model: str = Field("", max_length=200)
     outbound_proxy: str = Field("", max_length=2000, description="Like http://USER@host:port.")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from codemie_core.admin.asked import EVERYTHING, Asked
 from codemie_core.admin.counted import Counted, counted
 from codemie_core.admin.plane import Plane
 from codemie_core.admin.wire import Wire
-from codemie_core.store import analytics, breakdown
-from codemie_core.store.analytics import Dimension
+from codemie_core.store.breakdown import Breakdown
 from codemie_core.store.filters import Filter
 
 if TYPE_CHECKING:
@@ -52,21 +50,18 @@ async def agents(plane: Plane, asked: Asked = EVERYTHING) -> Agents:
 
 
 def _found(connection: Connection, wanted: Filter) -> Agents:
+    found = Breakdown(connection, wanted, ("agent", "model", "account", "project"))
+    models, accounts, projects = (found.beside("agent", other) for other in ("model", "account", "project"))
     return Agents(
         agents=[
             AgentUsage(
                 **counted(one).model_dump(by_alias=False),
                 id=name,
                 name=TITLES.get(name, name),
-                models=_names(connection, "model", wanted, name),
-                accounts=_names(connection, "account", wanted, name),
-                projects=_names(connection, "project", wanted, name),
+                models=models[name],
+                accounts=accounts[name],
+                projects=projects[name],
             )
-            for name, one in breakdown.by_name(connection, "agent", wanted).items()
+            for name, one in found.by_name("agent").items()
         ]
     )
-
-
-def _names(connection: Connection, dimension: Dimension, wanted: Filter, agent: str) -> list[str]:
-    found = analytics.names(connection, dimension, replace(wanted, agents=(agent,)))
-    return [name for name in found if name]

@@ -16,11 +16,9 @@ from codemie_core.admin.problems import BadQuestion
 from codemie_core.admin.series import Mode, TimePoint
 from codemie_core.admin.wire import Wire, percent, usd
 from codemie_core.store import analytics as history
-from codemie_core.store import breakdown
 from codemie_core.store.analytics import Dimension, Latency
-from codemie_core.store.breakdown import Slice
+from codemie_core.store.breakdown import Breakdown, Slice
 from codemie_core.store.buckets import edges
-from codemie_core.store.filters import Filter
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -172,32 +170,31 @@ def _answer(
     since = now - length
     before = replace(wanted, since_ms=since - length, until_ms=since)
     marks = edges(size, since, now + 1, zone)
-    models = breakdown.by_name(connection, "model", wanted)
-    whole = breakdown.whole(connection, wanted)
-    accounts = breakdown.by_name(connection, "account", wanted)
+    found = Breakdown(connection, wanted, ("model", "account", "agent", "project", "client_key"), marks)
+    whole, models, accounts = found.whole(), found.by_name("model"), found.by_name("account")
     return Analytics(
         meta=Meta(range=asked.range, bucket=bucket, cumulative=mode == "cumulative", since=since, until=now),
         totals=_totals(whole, accounts),
-        time_series=_series(connection, wanted, marks, mode, by_model),
+        time_series=_series(found, marks, mode, by_model),
         token_breakdown=_tokens(whole),
         model_distribution=[ModelCount(model=name, count=one.figures.requests) for name, one in models.items()],
         account_performance=[_account(name, one) for name, one in accounts.items()],
         cost_by_model=sorted((_cost(name, one) for name, one in models.items()), key=lambda one: -one.cost_usd),
         model_performance=_performance(models, history.latency_by(connection, "model", wanted)),
-        agent_performance=_named(connection, "agent", wanted),
-        project_performance=_named(connection, "project", wanted),
-        api_key_performance=_named(connection, "client_key", wanted),
-        previous=counted(breakdown.whole(connection, before)),
+        agent_performance=_named(found, "agent"),
+        project_performance=_named(found, "project"),
+        api_key_performance=_named(found, "client_key"),
+        previous=counted(Breakdown(connection, before).whole()),
     )
 
 
-def _series(connection: Connection, wanted: Filter, marks: list[int], mode: Mode, by_model: bool) -> list[TimePoint]:
+def _series(found: Breakdown, marks: list[int], mode: Mode, by_model: bool) -> list[TimePoint]:
     if by_model:
-        split = breakdown.by_time_and_name(connection, marks, "model", wanted)
-        points = [series.point(start, found, model) for (start, model), found in split.items()]
+        split = found.by_time_and_name("model")
+        points = [series.point(start, one, model) for (start, model), one in split.items()]
     else:
-        found = breakdown.by_time(connection, marks, wanted)
-        points = [series.point(start, found.get(start, Slice())) for start, _ in pairwise(marks)]
+        filled = found.by_time()
+        points = [series.point(start, filled.get(start, Slice())) for start, _ in pairwise(marks)]
     return series.summed_up(points) if mode == "cumulative" else points
 
 
@@ -265,8 +262,8 @@ def _performance(models: Mapping[str, Slice], times: Mapping[str, Latency]) -> l
     ]
 
 
-def _named(connection: Connection, dimension: Dimension, wanted: Filter) -> list[Named]:
-    return [named(name, one) for name, one in breakdown.by_name(connection, dimension, wanted).items()]
+def _named(found: Breakdown, dimension: Dimension) -> list[Named]:
+    return [named(name, one) for name, one in found.by_name(dimension).items()]
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -14,7 +14,8 @@ from codemie_core.admin.counted import Counted, counted
 from codemie_core.admin.plane import Plane
 from codemie_core.admin.wire import Wire
 from codemie_core.pricing import PriceBook
-from codemie_core.store import breakdown
+from codemie_core.store.breakdown import Breakdown
+from codemie_core.store.breakdown import providers as providers_of
 from codemie_core.usage.rates import PER_MTOK, Rate
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ async def models(plane: Plane, asked: Asked = EVERYTHING) -> Models:
     wanted = asked.filter(round(plane.clock() * 1000))
 
     def found(connection: Connection) -> Models:
-        providers = breakdown.providers(connection, wanted)
+        providers = providers_of(connection, wanted)
         return Models(
             models=[
                 ModelUsage(
@@ -62,7 +63,7 @@ async def models(plane: Plane, asked: Asked = EVERYTHING) -> Models:
                     provider=providers.get(name) or None,
                     price=_price(plane, providers.get(name, ""), name),
                 )
-                for name, one in breakdown.by_name(connection, "model", wanted).items()
+                for name, one in Breakdown(connection, wanted, ("model",)).by_name("model").items()
             ]
         )
 

@@ -31,7 +31,8 @@ class Serving:
                 # Ours, below: uvicorn's would end the process when it fails.
                 lifespan="off",
                 log_config=None,
-                log_level="error",
+                # The guard tells what an application raises; the rest is noise of clients and of wanted ends.
+                log_level="critical",
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -42,11 +43,28 @@ class Serving:
         )
 
     async def serve(self, listening: socket.socket) -> None:
-        """Answer, until `leave` is called."""
+        """Answer, until `leave` is called or the task is cancelled."""
         # What has just been loaded stays: it is taken out of the walks of the collector, which stop every stream.
         gc.freeze()
         async with self._api.router.lifespan_context(self._api):
-            await self._server.serve([listening])
+            ended: BaseException | None = None
+            try:
+                await self._server.serve([listening])
+            except BaseException as problem:  # Whatever ends this: the lifespan has to come to its own end.
+                ended = problem
+            self._let_go()
+        if ended is not None:
+            raise ended
+
+    def _let_go(self) -> None:
+        # A socket closed while the loop still watches it gives its number, and the watching, to the next connection.
+        for listening in getattr(self._server, "servers", ()):
+            listening.close()
+        for task in tuple(self._server.server_state.tasks):
+            task.cancel()
+        for connection in tuple(self._server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     def leave(self) -> None:
         """End soon."""

@@ -16,9 +16,9 @@ from codemie_core.admin.recent_exchanges import ended_ones, open_ones
 from codemie_core.admin.request_rows import summary
 from codemie_core.admin.requests import RequestPage, rows_of
 from codemie_core.admin.wire import Wire, iso
-from codemie_core.store import analytics, breakdown, tables
+from codemie_core.store import analytics, tables
 from codemie_core.store import sessions as history
-from codemie_core.store.breakdown import Slice
+from codemie_core.store.breakdown import Breakdown, Slice
 from codemie_core.store.filters import Filter
 from codemie_core.store.requests import page, that_begin
 from codemie_core.store.sessions import Place, Session, place_of
@@ -121,10 +121,11 @@ async def session(plane: Plane, session_id: str) -> SessionDetail:
         asked = Filter(sessions=(whole,))
         [seen] = history.sessions(connection, asked)
         files = history.changed_files(connection, asked, FILES)
+        parts = Breakdown(connection, asked, ("model", "account"))
         return SessionDetail(
-            **_told(seen, breakdown.whole(connection, asked)),
-            models=_named(breakdown.by_name(connection, "model", asked)),
-            accounts=_named(breakdown.by_name(connection, "account", asked)),
+            **_told(seen, parts.whole()),
+            models=_named(parts.by_name("model")),
+            accounts=_named(parts.by_name("account")),
             branches=[name for name in analytics.names(connection, "branch", asked) if name],
             tools=[
                 ToolUse(name=tool.name, calls=tool.calls, ok=tool.ok, failed=tool.failed, unknown=tool.unknown)
@@ -194,7 +195,7 @@ def _whole_id(connection: Connection, start: str) -> str:
 
 def _slices(connection: Connection, wanted: Filter, seen: list[Session]) -> dict[str, Slice]:
     ids = tuple(one.id for one in seen)
-    return breakdown.by_name(connection, "session", replace(wanted, sessions=ids)) if ids else {}
+    return Breakdown(connection, replace(wanted, sessions=ids), ("session",)).by_name("session") if ids else {}
 
 
 def _told(seen: Session, found: Slice) -> dict[str, object]:

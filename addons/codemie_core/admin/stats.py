@@ -10,7 +10,7 @@ from codemie_core.admin.counted import all_tokens, success_rate
 from codemie_core.admin.plane import Plane
 from codemie_core.admin.wire import Wire, percent, usd
 from codemie_core.redact import redact_text
-from codemie_core.store import breakdown
+from codemie_core.store.breakdown import Breakdown
 from codemie_core.store.filters import Filter
 from codemie_core.store.requests import page
 
@@ -59,9 +59,8 @@ async def stats(plane: Plane) -> Stats:
 
 
 def _asked(connection: Connection) -> Stats:
-    whole = breakdown.whole(connection)
-    models = breakdown.by_name(connection, "model")
-    accounts = breakdown.by_name(connection, "account")
+    found = Breakdown(connection, dimensions=("model", "account"))
+    whole, models, accounts = found.whole(), found.by_name("model"), found.by_name("account")
     figures = whole.figures
     return Stats(
         total_requests=figures.requests,
@@ -74,19 +73,19 @@ def _asked(connection: Connection) -> Stats:
         top_models=[
             ModelShare(
                 model=name,
-                count=found.figures.requests,
-                percentage=percent(found.figures.requests, figures.requests),
+                count=one.figures.requests,
+                percentage=percent(one.figures.requests, figures.requests),
             )
-            for name, found in list(models.items())[:TOP]
+            for name, one in list(models.items())[:TOP]
         ],
         accounts=[
             AccountShare(
                 name=name or "no_account",
-                request_count=found.figures.requests,
-                success_rate=success_rate(found.figures),
-                total_requests=found.figures.requests,
+                request_count=one.figures.requests,
+                success_rate=success_rate(one.figures),
+                total_requests=one.figures.requests,
             )
-            for name, found in accounts.items()
+            for name, one in accounts.items()
         ],
         recent_errors=recent_errors(connection),
     )

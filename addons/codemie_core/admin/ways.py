@@ -35,6 +35,11 @@ def ways_in(plane: Plane) -> list[Way]:
     return told(by_proxy(url, Path(live_settings.value_of("confdir")).expanduser()))
 
 
+def first_way(plane: Plane) -> str:
+    """The one most people want, as one line for a shell; "" where there is none."""
+    return next((line for way in ways_in(plane) for line in way.lines), "")
+
+
 def told(lines: Iterable[str]) -> list[Way]:
     """Out of the words of the terminal: a line with whom it is for, and those below it that go further in."""
     ways: list[Way] = []

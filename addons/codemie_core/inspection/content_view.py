@@ -5,6 +5,7 @@ mitmproxy asks for it in its event loop, when somebody looks: what is read is bo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -31,6 +32,7 @@ _OURS = 2.0
 """JSON's own view says 1."""
 _NOT_OURS = -1.0
 _BEGINNINGS = b"{[edir:\xef"
+_EMPTY_LINE = re.compile(r"\n(?=\n)")
 _SAID_BY_CLIENT = "response.create"
 
 type Later = Callable[[http.HTTPFlow], Iterable[http.HTTPFlow]]
@@ -69,6 +71,10 @@ class ConversationView(contentviews.Contentview):
 
     def prettify(self, data: bytes, metadata: contentviews.Metadata) -> str:
         """The page. ValueError for a body that no model asks or answers with."""
+        # mitmweb shows nothing at all for an empty line.
+        return _EMPTY_LINE.sub("\n ", self._prettify(data, metadata))
+
+    def _prettify(self, data: bytes, metadata: contentviews.Metadata) -> str:
         flow = metadata.flow
         if not isinstance(flow, http.HTTPFlow) or not _api(flow):
             raise ValueError("this is not a request to a model API")

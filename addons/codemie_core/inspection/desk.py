@@ -35,6 +35,8 @@ from codemie_core.usage.usage import Usage
 
 logger = logging.getLogger(__name__)
 
+COLUMNS = "web_columns"
+"""Of mitmweb's list, where nobody has chosen them."""
 HIDDEN = "Streamed answers pass without being kept: store_streamed_bodies=true keeps them, to be looked at here"
 
 
@@ -55,6 +57,8 @@ class Desk:
         """Offer the content view."""
         contentviews.add(self._page)
         asyncio_utils.create_task(asyncio.to_thread(self._prices.load), name="load prices to look at", keep_ref=True)
+        if COLUMNS in ctx.options and not ctx.options.has_changed(COLUMNS):
+            ctx.options.update(**{COLUMNS: [*getattr(ctx.options, COLUMNS), "comment"]})
         if not ctx.options.store_streamed_bodies:
             logger.info(HIDDEN)
 

@@ -67,12 +67,14 @@ def message_lines(messages: Iterable[Message]) -> Iterator[str]:
         if number:
             yield ""
         yield f"== {_one_line(message.role)} =="
-        for part in message.parts:
+        for place, part in enumerate(message.parts):
+            if place and part.kind is Kind.TEXT:
+                yield "[text]"
             yield from part_lines(part)
 
 
 def part_lines(part: Part) -> Iterator[str]:
-    """One part; text stands without a title."""
+    """One part; text stands without a title, where it is the first."""
     match part.kind:
         case Kind.TEXT:
             yield from _indented(part.text)

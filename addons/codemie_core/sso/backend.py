@@ -6,10 +6,8 @@ import asyncio
 import json
 import re
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
-
-import httpx
 
 from codemie_core.credential import is_loopback
 from codemie_core.decoding import stream_decoder
@@ -17,6 +15,9 @@ from codemie_core.errors import SettingsError
 from codemie_core.profile import GATEWAY_PATH
 from codemie_core.sso.session import Session
 from codemie_core.urls import is_plain_url, origin_of
+
+if TYPE_CHECKING:
+    import httpx
 
 # A user's record is some kilobytes, config.js less.
 _LONGEST_ANSWER = 1024 * 1024
@@ -67,10 +68,10 @@ class Backend:
         """
         if not self._owns(session):
             return Verdict.UNKNOWN, None
-        try:
-            status, content_type, body = await self._get("/v1/user", session)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+        found = await self._get("/v1/user", session)
+        if found is None:
             return Verdict.UNKNOWN, None
+        status, content_type, body = found
         if status in (401, 403) or 300 <= status < 400:
             return Verdict.EXPIRED, None
         if not 200 <= status < 300:
@@ -91,10 +92,10 @@ class Backend:
         """
         if not self._owns(session):
             return self._api_url
-        try:
-            status, _, body = await self._get("/config.js", session)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+        answer = await self._get("/config.js", session)
+        if answer is None:
             return self._api_url
+        status, _, body = answer
         found = _API_URL.search(body) if status == 200 else None
         if found is None:
             return self._api_url
@@ -104,7 +105,16 @@ class Backend:
     def _owns(self, session: Session) -> bool:
         return origin_of(session.api_url) == origin_of(self._api_url)
 
-    async def _get(self, path: str, session: Session) -> tuple[int, str, str]:
+    async def _get(self, path: str, session: Session) -> tuple[int, str, str] | None:
+        """Status, content type and text; None where there is no answer that can be read."""
+        import httpx  # The client has brought it along; a proxy without a gateway starts without it.
+
+        try:
+            return await self._read(path, session)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+            return None
+
+    async def _read(self, path: str, session: Session) -> tuple[int, str, str] | None:
         signed = {name: value.get_secret_value() for name, value in session.headers().items()}
         headers = {"accept": "application/json, */*;q=0.1", "accept-encoding": "identity", **signed}
         async with (
@@ -114,7 +124,7 @@ class Backend:
             # Not httpx's own decoder: of a few bytes it makes as many as the other side likes.
             decoder = stream_decoder(answer.headers.get("content-encoding", ""), _LONGEST_ANSWER)
             if decoder is None:
-                raise httpx.DecodingError("unknown content coding")
+                return None
             body = b""
             async for chunk in answer.aiter_raw():
                 body += decoder.feed(chunk)

@@ -29,8 +29,10 @@ KEYS = (
     ("c", "end the rest of the chosen account: it is tried again at once"),
     ("p", "the next proxy, where several run"),
     ("s", "start a proxy, where none runs any more"),
+    ("t", "light or dark colors"),
     ("q", "end this, and the proxy if it was started here"),
 )
+LIGHT, DARK = "textual-light", "textual-dark"
 FRAME = 0.25
 """Seconds between two drawings; a terminal far away gets no more than four a second."""
 
@@ -45,10 +47,14 @@ class Top(App[str]):
     #proxy, #figures { height: 1; padding: 0 1; }
     #trouble { display: none; height: auto; max-height: 5; padding: 0 1; color: $text-warning; }
     #trouble.some { display: block; }
-    #accounts, #sessions { height: auto; max-height: 6; }
+    #accounts { height: auto; max-height: 7; }
+    #sessions { height: auto; max-height: 6; }
+    .-low #accounts, .-low #sessions { max-height: 3; }
+    .-high #accounts, .-high #sessions { max-height: 14; }
     #requests { height: 1fr; }
-    .alone #accounts, .alone #sessions, .alone #requests { display: none; max-height: 100%; height: 1fr; }
-    .accounts #accounts, .sessions #sessions, .requests #requests { display: block; }
+    Screen.alone Pane { display: none; }
+    Screen.alone #accounts, Screen.alone #sessions, Screen.alone #requests { max-height: 100%; height: 1fr; }
+    Screen.accounts #accounts, Screen.sessions #sessions, Screen.requests #requests { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "add", "Add account"),
@@ -60,6 +66,7 @@ class Top(App[str]):
         Binding("c", "end_rest", "End rest", show=False),
         Binding("p", "next_proxy", "Next proxy", show=False),
         Binding("s", "start_proxy", "Start a proxy", show=False),
+        Binding("t", "colors", "Colors", show=False),
         Binding("question_mark", "keys", "Keys", key_display="?"),
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -72,6 +79,7 @@ class Top(App[str]):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (36, "-high")]
         # Over a slow line each frame of an animation is one too many.
         self.animation_level = "none"
         self._clock, self._wanted = clock, wanted
@@ -150,6 +158,10 @@ class Top(App[str]):
         if name:
             screen.add_class(name)
             self.query_one(f"#{name}", Pane).table.focus()
+
+    def action_colors(self) -> None:
+        """For light terminals, or for dark ones again."""
+        self.theme = DARK if self.theme == LIGHT else LIGHT
 
     def action_keys(self) -> None:
         """What can be done here."""

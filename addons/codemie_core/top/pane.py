@@ -20,9 +20,17 @@ _NARROWEST = 8
 
 
 class Rows(DataTable[Text]):
-    """Says in the footer what Enter does."""
+    """Says in the footer what Enter does. Only where the keyboard is there is a row to be seen as chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Details", key_display="enter")]
+
+    def on_focus(self) -> None:
+        """The keyboard comes."""
+        self.show_cursor = True
+
+    def on_blur(self) -> None:
+        """It goes."""
+        self.show_cursor = False
 
 
 class Pane(Vertical):
@@ -42,7 +50,7 @@ class Pane(Vertical):
         self._name, self._columns, self._empty = title, columns, empty
         self._rows: Sequence[Row] = ()
         self._told = Static(empty, classes="empty", markup=False)
-        self.table = Rows(cursor_type="row", cell_padding=0, zebra_stripes=False)
+        self.table = Rows(show_cursor=False, cursor_type="row", cell_padding=0, zebra_stripes=False)
 
     def compose(self) -> ComposeResult:
         """The table, and what stands there without rows."""

@@ -3,17 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from mitmproxy import command, ctx, exceptions, flow
 from mitmproxy.addonmanager import Loader
 from mitmproxy.test import taddons, tflow
+from sqlalchemy import Connection
 
 from codemie_core.accounts.account import Account, Kind
 from codemie_core.accounts.commands import STRATEGY_OPTION, AccountCommands
 from codemie_core.accounts.pool import Pool
 from codemie_core.errors import SettingsError
 from codemie_core.exchange import exchange_of
+from support.stored import StoredHome
 
 
 def account(name: str, **more: object) -> Account:
@@ -26,11 +29,18 @@ class Acting:
     def __init__(self) -> None:
         self.acts: list[tuple[object, ...]] = []
         self.fails: SettingsError | None = None
+        self.home: StoredHome | None = None
 
     async def act(self, name_or_id: str, action: str, value: object, reason: str, who: str) -> None:
         if self.fails:
             raise self.fails
         self.acts.append((name_or_id, action, value, reason, who))
+
+    async def change(self, work: Callable[[Connection], object]) -> object:
+        if self.fails:
+            raise self.fails
+        assert self.home is not None
+        return self.home.write(work)
 
 
 class Holder(AccountCommands):
@@ -63,9 +73,12 @@ def commands(holder: Holder) -> Iterator[command.CommandManager]:
         yield context.master.commands
 
 
+BEGUN = ("pause ", "resume ", "priority ", "set weight ", "rename ", "end limits ", "remove ")
+
+
 async def settled() -> None:
     """Until what a command began has ended."""
-    begun = [task for task in asyncio.all_tasks() if task.get_name().startswith(("pause ", "resume ", "priority "))]
+    begun = [task for task in asyncio.all_tasks() if task.get_name().startswith(BEGUN)]
     assert begun
     await asyncio.wait_for(asyncio.gather(*begun), 5)
 
@@ -119,6 +132,46 @@ async def test_a_change_goes_to_the_keeper_and_the_log_says_so(
     assert logged in caplog.messages
 
 
+@pytest.mark.parametrize(
+    "typed, column, value, logged",
+    [
+        ("codemie.accounts.weight main 3", "weight", 3, "account main has weight 3"),
+        ("codemie.accounts.rename main office", "name", "office", "account main is office now"),
+        ("codemie.accounts.reset main", "name", "main", "account main is asked again"),
+        ("codemie.accounts.remove main yes", "name", None, "account main is removed"),
+    ],
+)
+async def test_what_else_operators_do_is_written_and_in_the_audit_trail(
+    typed: str,
+    column: str,
+    value: object,
+    logged: str,
+    holder: Holder,
+    commands: command.CommandManager,
+    codemie_home: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    holder.keeper.home = home = StoredHome(codemie_home)
+    holder.pool.set_accounts([home.key("main", "https://api.anthropic.com", "planted")])
+    assert commands.execute(typed) is None
+    await settled()
+    found = home.accounts()
+    assert (getattr(found[0], column) if found else None) == value
+    assert logged in caplog.messages
+    assert home.events()[-1].who == "mitmproxy command"
+
+
+async def test_a_number_that_cannot_be_is_told_in_the_log(
+    holder: Holder, commands: command.CommandManager, codemie_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder.keeper.home = home = StoredHome(codemie_home)
+    holder.pool.set_accounts([home.key("main", "https://api.anthropic.com", "planted")])
+    commands.execute("codemie.accounts.weight main 0")
+    await settled()
+    assert caplog.messages[-1].startswith("account main: set weight failed: ")
+
+
 async def test_a_change_that_fails_is_told_in_the_log(
     holder: Holder, commands: command.CommandManager, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +190,9 @@ async def test_a_change_that_fails_is_told_in_the_log(
         ("codemie.accounts.priority main -1", "a priority is a number from 0 to 1000"),
         ("codemie.accounts.priority main 1001", "a priority is a number from 0 to 1000"),
         ("codemie.accounts.priority main first", "first"),
+        ("codemie.accounts.remove main maybe", "main and its secret would go for good: say yes to it"),
+        ("codemie.accounts.rename nobody x", "there is no account 'nobody'"),
+        ("codemie.accounts.weight main much", "much"),
         ("codemie.accounts.strategy fastest", "there is no strategy 'fastest'; there are: session, global-session"),
         ("codemie.accounts.pause main", "argument mismatch"),
     ],
@@ -175,5 +231,5 @@ async def test_why_of_anything_else_than_http_is_no_account(
 
 async def test_each_command_explains_itself(commands: command.CommandManager) -> None:
     ours = {name: found for name, found in commands.commands.items() if name.startswith("codemie.accounts.")}
-    assert len(ours) == 7
+    assert len(ours) == 11
     assert all(found.help for found in ours.values())

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ async def test_every_range_has_its_buckets_and_counts_what_lies_in_it(span: Any)
     assert told.previous.requests == sum(NOW - 2 * length <= turn["started_ms"] < NOW - length for turn in turns)
     steps = {"1m": 60_000, "5m": 300_000, "1h": HOUR, "1d": DAY}
     starts = [point.ts for point in told.time_series]
-    assert {later - earlier for earlier, later in zip(starts, starts[1:], strict=False)} == {steps[bucket]}
+    assert {later - earlier for earlier, later in pairwise(starts)} == {steps[bucket]}
 
 
 async def test_without_a_range_it_is_the_last_day() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ from codemie_core.places import Places
 
 TOKEN = "planted-token-" + "x" * 43
 OPEN = ("/health/live",)
+PAGE = Path(__file__).parents[3] / "docs" / "admin.md"
 
 
 class Built:
@@ -71,11 +72,9 @@ class Built:
             return await client.request(method, path, **more)
 
 
-@pytest.fixture
-async def built(codemie_home: Path) -> AsyncIterator[Built]:
-    found = Built(codemie_home)
-    yield found
-    await found.plane.close()
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return Built(tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +119,7 @@ async def test_what_was_sent_is_not_repeated_when_it_is_refused(built: Built) ->
 
 
 async def test_a_route_that_raises_is_noted_by_its_own_path_and_its_words_stay_here(built: Built) -> None:
+    built.mishaps.clear()
     answers = [await built.ask("GET", f"/test/raises/{number}") for number in (1, 2)]
     assert [answer.status_code for answer in answers] == [500, 500]
     assert "nobody expected" not in answers[0].text
@@ -160,3 +160,10 @@ async def test_the_sign_of_life_tells_no_more_than_that(built: Built) -> None:
     transport = httpx.ASGITransport(built.guarded)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as stranger:
         assert (await stranger.get("/health/live")).json() == {"status": "ok"}
+
+
+async def test_the_page_about_the_api_names_every_path(built: Built) -> None:
+    paths = {path: found for path, found in built.api.openapi()["paths"].items() if not path.startswith("/test/")}
+    there = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
+    named = set(re.findall(r"`((?:GET|POST|PATCH|PUT|DELETE) /[^`]*)`", PAGE.read_text("utf-8")))
+    assert (there - named, named - there) == (set(), set())

@@ -127,6 +127,31 @@ async def test_an_answer_that_hangs_does_not_hold_up_the_end(room: Room) -> None
     assert room.lifespans == ["begun", "ended"]
 
 
+async def test_a_server_that_is_ended_by_force_leaves_no_socket_to_the_loop(room: Room) -> None:
+    port = room.server.bind(0)
+    hanging = asyncio.get_running_loop().create_task(get(port, "/hangs"))
+    await asyncio.wait_for(room.hanging.wait(), 10)
+    [serving] = [task for task in asyncio.all_tasks() if task.get_name() == "admin server"]
+    serving.cancel()
+    with pytest.raises(httpx.HTTPError):
+        await hanging
+    await asyncio.wait([serving])
+    assert room.lifespans == ["begun", "ended"]
+    # Whatever opens next gets the number of the socket that was closed.
+    other = await asyncio.start_server(echo, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", other.sockets[0].getsockname()[1])
+    writer.write(b"still here")
+    writer.write_eof()
+    assert await asyncio.wait_for(reader.read(), 5) == b"still here"
+    writer.close()
+    other.close()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(await reader.read())
+    writer.close()
+
+
 @pytest.mark.parametrize("problem", [ImportError("no such library"), SystemExit(3)], ids=repr)
 async def test_what_cannot_be_prepared_is_a_mishap_and_closes_the_port(room: Room, problem: BaseException) -> None:
     room.problem = problem

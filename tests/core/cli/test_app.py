@@ -8,7 +8,7 @@ from codemie_core.cli import app
 from codemie_core.errors import SettingsError
 from support.cli import call, environ
 
-COMMANDS = (["start"], ["demo"], ["status"], ["version"], ["config"])
+COMMANDS = (["start"], ["demo"], ["open"], ["status"], ["version"], ["config"])
 CONFIG_COMMANDS = (["config", "init"], ["config", "show"], ["config", "validate"], ["config", "schema"])
 
 

@@ -72,7 +72,7 @@ def test_the_whole_page_of_an_answer() -> None:
     )
     around = Around(talked(anthropic(), following=True))
     assert (
-        shown(flow, around)
+        shown(flow, around).replace("\n \n", "\n\n")
         == f"""\
 model         claude-opus-4-5
 stopped       tool_use
@@ -99,6 +99,7 @@ time          first token after 612 ms, 3.2 s in all
 == assistant ==
 [thinking]
   {talks.THOUGHT}
+[text]
   {talks.SAID}
 [call] Bash toolu_2
   command:
@@ -271,3 +272,11 @@ def test_the_command_shows_request_and_answer_once() -> None:
     assert text.count(talks.ASKED) == text.count(talks.SAID) == text.count("conversation") + 1 == 1
     flow.response = None
     assert talks.ASKED in view().both(flow)
+
+
+def test_no_line_is_quite_empty_because_mitmweb_shows_nothing_then() -> None:
+    flow = talked(anthropic(), answered=False)
+    flow.request.raw_content = json.dumps({"messages": [{"role": "user", "content": "a\n\n\n\nb"}]}).encode()
+    text = shown(flow, message=flow.request)
+    assert "\n\n" not in text
+    assert "  a\n \n \n \n  b\n" in text

@@ -49,11 +49,12 @@ def test_an_answer_stands_behind_what_it_answers_with_the_results_of_its_calls(t
     name, id_ = ("", f" {talk.ids[1]}") if talk.ids[1] else (" Bash", "")
     assert lines[0] == "(2 earlier messages: see the request)"
     assert "[call] Read" in " ".join(lines[:6])
-    assert lines[-11:] == [
+    assert lines[-12:] == [
         "",
         "== assistant ==",
         "[thinking]",
         f"  {talks.THOUGHT}",
+        "[text]",
         f"  {talks.SAID}",
         f"[call] Bash{id_}",
         "  command:",

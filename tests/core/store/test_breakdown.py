@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from codemie_core.store import breakdown
-from codemie_core.store.analytics import DIMENSIONS, Dimension
-from codemie_core.store.breakdown import Slice
+from codemie_core.store.analytics import DIMENSIONS
+from codemie_core.store.breakdown import Breakdown, Slice, providers
 from codemie_core.store.buckets import edges
 from codemie_core.store.database import Database
 from codemie_core.store.filters import Filter
@@ -28,11 +28,14 @@ def history(database: Database) -> Database:
     return database
 
 
-def same(found: Slice, turns: list[dict[str, Any]]) -> None:
+def same(found: Slice, turns: list[dict[str, Any]], counted: bool = True) -> None:
+    if counted:
+        assert found.figures.sessions == len({turn["session_id"] for turn in turns})
     speeds = [turn["tokens_per_second"] for turn in turns if turn["tokens_per_second"] is not None]
     wanted = turn_rows.figures(turns)
-    assert found.figures.requests == wanted.requests
-    assert (found.figures.errors, found.figures.cost_nano_usd) == (wanted.errors, wanted.cost_nano_usd)
+    assert found.figures.tokens_per_second == pytest.approx(wanted.tokens_per_second)
+    told = replace(found.figures, sessions=wanted.sessions, tokens_per_second=wanted.tokens_per_second)
+    assert told == wanted
     total = sum(turn["total_ms"] for turn in turns)
     assert found.average_ms == (pytest.approx(total / len(turns)) if turns else None)
     assert (found.slowest, found.fastest) == (min(speeds, default=None), max(speeds, default=None))
@@ -42,10 +45,10 @@ def same(found: Slice, turns: list[dict[str, Any]]) -> None:
 def test_all_together_and_by_each_name(history: Database, asked: Filter) -> None:
     turns = [dict(turn) for turn in turn_rows.matching(TURNS, asked)]
     with history.reading() as connection:
-        same(breakdown.whole(connection, asked), turns)
+        all_names = Breakdown(connection, asked, tuple(DIMENSIONS))
+        same(all_names.whole(), turns)
         for dimension, column in DIMENSIONS.items():
-            kind: Dimension = dimension
-            found = breakdown.by_name(connection, kind, asked)
+            found = all_names.by_name(dimension)
             assert set(found) == {turn[column] for turn in turns}
             for name, one in found.items():
                 same(one, [turn for turn in turns if turn[column] == name])
@@ -58,14 +61,14 @@ def test_by_time_and_by_both(history: Database) -> None:
     marks = edges("24h", NOW - 30 * DAY, NOW)
     turns = [dict(turn) for turn in turn_rows.matching(TURNS, asked)]
     with history.reading() as connection:
-        found = breakdown.by_time(connection, marks, asked)
-        split = breakdown.by_time_and_name(connection, marks, "model", asked)
+        both = Breakdown(connection, asked, ("agent", "model"), marks)
+    found, split = both.by_time(), both.by_time_and_name("model")
     assert len(found) > 20
     for start, end in pairwise(marks):
         inside = [turn for turn in turns if start <= turn["started_ms"] < end]
-        same(found.get(start, Slice()), inside)
+        same(found.get(start, Slice()), inside, counted=False)
         for model in {turn["model"] for turn in inside}:
-            same(split[start, model], [turn for turn in inside if turn["model"] == model])
+            same(split[start, model], [turn for turn in inside if turn["model"] == model], counted=False)
     assert sum(one.figures.requests for one in split.values()) == len(turns)
 
 
@@ -74,7 +77,7 @@ def test_buckets_of_minutes(history: Database, size: Any) -> None:
     newest = max(turn["started_ms"] for turn in TURNS)
     asked = Filter(since_ms=newest - 3_600_000)
     with history.reading() as connection:
-        found = breakdown.by_time(connection, edges(size, newest - 3_600_000, newest + 1), asked)
+        found = Breakdown(connection, asked, marks=edges(size, newest - 3_600_000, newest + 1)).by_time()
     step = {"1m": 60_000, "5m": 300_000}[size]
     wanted = Counter(turn["started_ms"] // step * step for turn in turn_rows.matching(TURNS, asked))
     assert {start: one.figures.requests for start, one in found.items()} == wanted
@@ -82,5 +85,12 @@ def test_buckets_of_minutes(history: Database, size: Any) -> None:
 
 def test_who_served_a_model(history: Database) -> None:
     with history.reading() as connection:
-        assert breakdown.providers(connection) == {turn["model"]: "anthropic" for turn in TURNS}
-        assert breakdown.providers(connection, Filter(models=("none",))) == {}
+        assert providers(connection) == {turn["model"]: "anthropic" for turn in TURNS}
+        assert providers(connection, Filter(models=("none",))) == {}
+
+
+def test_which_names_come_with_which(history: Database) -> None:
+    with history.reading() as connection:
+        found = Breakdown(connection, dimensions=("agent", "account")).beside("agent", "account")
+    for agent in ("claude", "codex", "unknown"):
+        assert found[agent] == sorted({turn["account"] for turn in TURNS if turn["agent"] == agent} - {""})

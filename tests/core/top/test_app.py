@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from codemie_core.running import this_process
 from support.histories import until
 from support.top_admin import NOW, TopAdmin, account, start, summary
 from support.top_screen import SIZE, register, screen
@@ -152,6 +153,62 @@ async def test_question_mark_tells_the_keys_and_q_ends_it(codemie_home: Path) ->
         await seen.press("escape", "q")
         await until(lambda: not seen.app.is_running)
     assert seen.app.return_code == 0
+
+
+class Own:
+    """Stands for the proxy that was started here."""
+
+    def __init__(self) -> None:
+        self.pid, self.runs, self.kept, self.stopped = this_process()[0], True, False, False
+
+    def keep(self) -> None:
+        self.kept = True
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.mark.parametrize(
+    "used, keys, ends, kept",
+    [
+        (False, ["q"], True, False),
+        (True, ["q", "enter"], True, False),
+        (True, ["q", "tab", "enter"], True, True),
+        (True, ["q", "escape"], False, False),
+    ],
+)
+async def test_a_proxy_that_was_started_here_ends_with_it_but_in_use_not_unasked(
+    codemie_home: Path, used: bool, keys: list[str], ends: bool, kept: bool
+) -> None:
+    register(codemie_home)
+    admin, own = TopAdmin(), Own()
+    async with screen(codemie_home, admin) as seen:
+        seen.app.attachment.own = own  # type: ignore[assignment]  # as far as it is asked
+        await seen.shows("started by top", "● live")
+        if used:
+            admin.live.say(**summary("r"))
+            await seen.shows("Requests (1)")
+        await seen.press(keys[0])
+        if used:
+            await seen.shows("ends with this", "Leave it running")
+            await seen.press(*keys[1:])
+        if ends:
+            await until(lambda: not seen.app.is_running)
+        else:
+            assert seen.app.is_running
+    assert own.kept is kept
+    assert bool(seen.app.end()) is kept
+    assert own.stopped
+
+
+async def test_t_changes_the_colors(codemie_home: Path) -> None:
+    register(codemie_home)
+    async with screen(codemie_home, TopAdmin()) as seen:
+        before = seen.app.theme
+        await seen.press("t")
+        assert seen.app.theme != before
+        await seen.press("t")
+        assert seen.app.theme == before
 
 
 async def test_without_an_admin_api_it_ends_with_what_helps(codemie_home: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_live_stream_that_broke_off_leaves_what_is_done() -> None:
 def test_the_history_stands_beside_what_is_heard() -> None:
     board = Board()
     board.heard(start("open"))
-    board.loaded([Request(id="old", timestamp=NOW - 100)])
+    board.loaded([Request(id="old", timestamp=(NOW - 100) * 1000)])
     assert [(turn.request.id, turn.open) for turn in board.turns] == [("open", True), ("old", False)]
     assert (board.since(NOW), board.since(NOW - 100), board.since(NOW + 1)) == (1, 2, 0)
 

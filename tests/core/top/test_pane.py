@@ -79,6 +79,18 @@ async def test_who_has_chosen_a_row_stays_with_it() -> None:
         assert app.pane.chosen == "x"
 
 
+async def test_a_row_is_marked_only_where_the_keyboard_is() -> None:
+    app = Showing()
+    async with app.run_test(size=(30, 10)) as pilot:
+        app.pane.show([row("a")])
+        app.pane.table.focus()
+        await pilot.pause()
+        assert app.pane.table.show_cursor
+        app.set_focus(None)
+        await pilot.pause()
+        assert not app.pane.table.show_cursor
+
+
 async def test_a_cell_changes_in_its_place() -> None:
     app = Showing()
     async with app.run_test(size=(30, 10)) as pilot:

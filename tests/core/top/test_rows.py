@@ -87,7 +87,9 @@ def test_a_model_stands_without_its_day(model: str, words: str) -> None:
 
 
 def test_a_session_with_an_open_request_is_at_it_now() -> None:
-    board = Board(sessions=[Session(id="s-1", last_used=NOW - 60), Session(id="s-2", last_used=NOW - 60)])
+    board = Board(
+        sessions=[Session(id="s-1", last_used=(NOW - 60) * 1000), Session(id="s-2", last_used=(NOW - 60) * 1000)]
+    )
     board.heard(start("r"))
     first, second = rows.session_rows(board, NOW)
     assert first.cells[0].plain == "now"

@@ -12,6 +12,7 @@ from codemie_core.admin.agents import AgentUsage, agents
 from codemie_core.admin.asked import RANGES, Asked, Range
 from codemie_core.admin.pages.format import moment
 from codemie_core.admin.pages.layout import View, box, empty, heading, panel, refreshing, text
+from codemie_core.admin.pages.naming import RANGE_WORDS
 from codemie_core.admin.pages.widgets import Chart, Choices, Kind, Line, Moment, Told
 from codemie_core.admin.ways import ways_in
 from codemie_core.store import breakdown
@@ -46,7 +47,7 @@ class AgentCards:
     async def build(self) -> None:
         """Lay it out."""
         with heading("Agents"):
-            Choices("Time", {key: key for key in LENGTHS}, self._range, self._ranged)
+            Choices("Range of time", {key: RANGE_WORDS[key] for key in LENGTHS}, self._range, self._ranged)
         self._none = box("cm-panel")
         self._none.set_visibility(False)
         self._all = box("cm-agents")

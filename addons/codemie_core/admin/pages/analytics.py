@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import unquote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,9 +13,11 @@ from nicegui import ui
 from codemie_core.admin.analytics import Analytics, analytics, choices
 from codemie_core.admin.asked import NO_ACCOUNT, RANGES, Asked, Outcome, Range
 from codemie_core.admin.pages.analytics_parts import Breakdown, Figures, Models, Tokens
-from codemie_core.admin.pages.figures_over_time import BY_KEY, COLORS, DAY_MS, lines_of
+from codemie_core.admin.pages.figures_over_time import BY_KEY, DAY_MS, Figure, lines_of
 from codemie_core.admin.pages.layout import View, box, button, empty, heading, panel, refreshing, say, text
+from codemie_core.admin.pages.naming import RANGE_WORDS, agent_title
 from codemie_core.admin.pages.widgets import Chart, Choices, legend
+from codemie_core.admin.ways import first_way
 from codemie_core.store.buckets import edges
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class AnalyticsPage:
         ui.add_head_html(f"<script>{TELL_ZONE}</script>")
         question = self._question
         with heading("Analytics"):
-            Choices("Range", {key: key for key in RANGES}, question.range, lambda key: self._change("range", key))
+            Choices("Range of time", RANGE_WORDS, question.range, lambda key: self._change("range", key))
         self._filters()
         self._none = box("cm-panel")
         self._none.set_visibility(False)
@@ -133,7 +135,7 @@ class AnalyticsPage:
         async def changed() -> None:
             await self._change(kind, list(select.value or []))
 
-        select = ui.select(_options(chosen), multiple=True, value=list(chosen), on_change=changed)
+        select = ui.select(_options(kind, chosen), multiple=True, value=list(chosen), on_change=changed)
         select.props(f'dense outlined options-dense aria-label="{label}"').classes("cm-filter")
         _told(select, kind)
         return select
@@ -168,7 +170,7 @@ class AnalyticsPage:
         known = await choices(self._plane)
         for kind, select in self._selects.items():
             names = [*getattr(known, kind), *([NO_ACCOUNT] if kind == "accounts" else [])]
-            options = _options([*names, *question.names[kind]])
+            options = _options(kind, [*names, *question.names[kind]])
             if options != select.options:
                 select.set_options(options)
         self._nothing(found.totals.requests == 0, any_at_all=bool(known.models or known.agents))
@@ -184,8 +186,8 @@ class AnalyticsPage:
         length = LENGTHS[self._question.range]
         with self._none:
             if not any_at_all:
-                words = "Every model turn that goes through this proxy is counted here. Watch one scripted session:"
-                empty("Nothing has been counted yet", words, "codemie-proxy demo cost")
+                words = "Every model turn that goes through this proxy is counted here. Send an agent through it:"
+                empty("Nothing has been counted yet", words, first_way(self._plane))
             elif self._question.narrowed:
                 empty("Nothing matches these filters", f"In the last {length} no turn has all of what you chose.")
                 with box("cm-row cm-center"):
@@ -209,7 +211,7 @@ class AnalyticsPage:
             label = f"{figure.label}, last {LENGTHS[question.range]}"
             chart = Chart(
                 label,
-                kind="line" if not figure.sums else "stack" if summed else "bars",
+                kind=_kind(figure, len(lines), summed),
                 format=figure.kind,
                 height=260,
                 ceiling=figure.ceiling,
@@ -219,11 +221,19 @@ class AnalyticsPage:
                 legend(lines)
         self._tokens.show(found.token_breakdown)
         self._breakdown.show(found)
-        self._models.show(found, models[:COLORS])
+        self._models.show(found)
 
     def _moments(self, found: Analytics) -> list[int]:
         zone = ZoneInfo(self._zone) if self._zone else None
         return edges(RANGES[found.meta.range][1], found.meta.since, found.meta.until + 1, zone)[:-1]
+
+
+def _kind(figure: Figure, lines: int, summed: bool) -> Literal["area", "line", "bars", "stack"]:
+    if not figure.sums:
+        return "line"
+    if not summed:
+        return "bars"
+    return "stack" if lines > 1 else "area"
 
 
 def _zone(cookie: str) -> str:
@@ -238,12 +248,18 @@ def _told(select: ui.select, kind: str) -> None:
     """Say what is chosen, in the room there is."""
     chosen = list(select.value or [])
     words = f"All {KINDS[kind].lower()}" if not chosen else f"{len(chosen)} {KINDS[kind].lower()}"
-    select.props["display-value"] = "no account" if chosen == [NO_ACCOUNT] else chosen[0] if len(chosen) == 1 else words
+    select.props["display-value"] = _called(kind, chosen[0]) if len(chosen) == 1 else words
     select.classes(add="chosen") if chosen else select.classes(remove="chosen")
 
 
-def _options(names: Iterable[str]) -> dict[str, str]:
-    return {name: "no account" if name == NO_ACCOUNT else name for name in dict.fromkeys(names)}
+def _options(kind: str, names: Iterable[str]) -> dict[str, str]:
+    return {name: _called(kind, name) for name in dict.fromkeys(names)}
+
+
+def _called(kind: str, name: str) -> str:
+    if kind == "agents":
+        return agent_title(name)
+    return "no account" if name == NO_ACCOUNT else name
 
 
 async def build(plane: Plane) -> None:

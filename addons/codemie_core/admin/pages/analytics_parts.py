@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nicegui import ui
 
 from codemie_core.admin.asked import NO_ACCOUNT
-from codemie_core.admin.pages.figures_over_time import FIGURES, color_of, mood_of
+from codemie_core.admin.pages.figures_over_time import FIGURES, mood_of
 from codemie_core.admin.pages.format import trend
 from codemie_core.admin.pages.layout import box, panel, say, text
+from codemie_core.admin.pages.naming import agent_title, color_of
 from codemie_core.admin.pages.widgets import Choices, Column, Row, Table, Told
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Breakdown:
         """Of the range."""
         keys = found.api_key_performance
         self._rows = {
-            "agents": [_used(one.name or "unknown", one) for one in found.agent_performance],
+            "agents": [_used(agent_title(one.name), one) for one in found.agent_performance],
             "projects": [_used(one.name or "no project", one) for one in found.project_performance],
             "keys": [_used(one.name or "without a key", one) for one in keys],
             "accounts": [
@@ -150,8 +151,8 @@ class Models:
         with panel("Models", classes="cm-flush"):
             self._table = Table("Models", self._COLUMNS, sort="requests", down=True)
 
-    def show(self, found: Analytics, models: Sequence[str]) -> None:
-        """Of the range; `models` have colors of their own."""
+    def show(self, found: Analytics) -> None:
+        """Of the range."""
         costs = {one.model: one for one in found.cost_by_model}
         whole = sum(one.requests for one in found.cost_by_model)
         self._table.show(
@@ -159,7 +160,7 @@ class Models:
                 "id": one.model or "unknown",
                 "name": one.model or "unknown",
                 "requests": costs[one.model].requests,
-                "share": _share(costs[one.model].requests, whole, color_of(one.model, models)),
+                "share": _share(costs[one.model].requests, whole, color_of(one.model)),
                 "tokens": costs[one.model].total_tokens,
                 "cost": costs[one.model].cost_usd,
                 "average": one.avg_response_time,

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from codemie_core.admin.pages.naming import OTHERS_COLOR, color_of
 from codemie_core.admin.pages.widgets import Kind, Line
 
 if TYPE_CHECKING:
     from codemie_core.admin.series import TimePoint
 
 OTHERS = "all others"
-COLORS = 5
-"""Models with a colour of their own; the others share the sixth."""
+LINES = 6
+"""Models with a line of their own; the others share one."""
 DAY_MS = 86_400_000
 
 
@@ -51,7 +52,7 @@ def lines_of(
 ) -> list[Line]:
     """One line for each model where the points tell of models, else one. Of a bucket without requests only sums are 0.
 
-    `models` are those with a color of their own, in its order; `summed` says that values hold all that came before.
+    The first ones of `models` have lines of their own; `summed` says that values hold all that came before.
     """
     known: dict[str, dict[int, float | None]] = {}
     several = False
@@ -67,22 +68,21 @@ def lines_of(
         known[OTHERS] = _summed_apart(figure, points, moments, models)
     if not several:
         return [Line(figure.label, _filled(known.get("", {}), moments, figure.sums, summed), "c1")]
-    names = [name for name in (*models[:COLORS], OTHERS) if name in known]
+    names = [name for name in (*models[:LINES], OTHERS) if name in known]
     return [
-        Line(name or "unknown", _filled(known[name], moments, figure.sums, summed), color_of(name, models))
+        Line(
+            name or "unknown",
+            _filled(known[name], moments, figure.sums, summed),
+            OTHERS_COLOR if name == OTHERS else color_of(name),
+        )
         for name in names
         # An average of averages says nothing.
         if name != OTHERS or figure.sums
     ]
 
 
-def color_of(model: str, models: Sequence[str]) -> str:
-    """The same on all parts of the page."""
-    return f"c{models.index(model) + 1}" if model in models[:COLORS] else "c6"
-
-
 def _shown(model: str, models: Sequence[str]) -> str:
-    return model if model in models[:COLORS] else OTHERS
+    return model if model in models[:LINES] else OTHERS
 
 
 def _summed_apart(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from codemie_core.admin.agents import TITLES
-from codemie_core.admin.pages.format import ending, moment, several
+from codemie_core.admin.pages.format import dollars, ending, moment, several
 from codemie_core.admin.pages.layout import (
     badge,
     box,
@@ -19,6 +18,7 @@ from codemie_core.admin.pages.layout import (
     say,
     text,
 )
+from codemie_core.admin.pages.naming import agent_title, color_of
 from codemie_core.admin.pages.widgets import Chart, Column, Kind, Line, Row, Table, Told, legend, shares
 from codemie_core.admin.problems import NotFound
 from codemie_core.admin.recent_exchanges import open_ones
@@ -73,7 +73,7 @@ class SessionPage:
         self._is_there: bool | None = None
 
     def _lay_out(self, found: SessionDetail) -> None:
-        agent = TITLES.get(found.agent or "", found.agent or "")
+        agent = agent_title(found.agent)
         with heading(found.project or found.repository or "Session", agent):
             self._live = badge("live", "live")
             text("All sessions", "cm-button", "a").props["href"] = "/sessions"
@@ -194,7 +194,12 @@ def _show_costs(place: ui.element, named: list[tuple[str, float, int]]) -> None:
     whole = sum(cost for _, cost, _ in named) or 1
     place.clear()
     with place:
-        shares([(name, 100 * cost / whole, f"${cost:.2f} · {several(count, 'turn')}") for name, cost, count in named])
+        shares(
+            [
+                (name, 100 * cost / whole, f"{dollars(cost)} · {several(count, 'turn')}", color_of(name))
+                for name, cost, count in named
+            ]
+        )
 
 
 def _row(n: int, turn: RequestSummary, so_far: float) -> Row:

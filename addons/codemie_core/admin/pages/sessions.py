@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from codemie_core.admin.agents import TITLES
 from codemie_core.admin.analytics import choices
 from codemie_core.admin.asked import RANGES, Asked, Range
 from codemie_core.admin.pages import session_detail
 from codemie_core.admin.pages.format import dollars, moment, several
 from codemie_core.admin.pages.layout import View, box, button, empty, heading, panel, refreshing, say, text
+from codemie_core.admin.pages.naming import RANGE_WORDS, agent_title
 from codemie_core.admin.pages.widgets import Choices, Column, Row, Table
 from codemie_core.admin.recent_exchanges import open_ones
 from codemie_core.admin.sessions import SessionSummary, sessions
+from codemie_core.admin.ways import first_way
 
 if TYPE_CHECKING:
     from codemie_core.admin.plane import Plane
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 REFRESH = 5.0
 PAGE = 50
 EVER = "ever"
-LENGTHS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days", EVER: "all that is kept"}
+LENGTHS = ("24h", "7d", "30d", EVER)
 COLUMNS = (
     Column("name", "Session"),
     Column("branch", "Branch"),
@@ -53,7 +54,7 @@ class SessionList:
         """Lay it out."""
         with heading("Sessions"):
             self._sum = text("", "cm-muted cm-wide")
-            Choices("Time", {key: "All" if key == EVER else key for key in LENGTHS}, self._range, self._ranged)
+            Choices("Time", {key: RANGE_WORDS.get(key, "All") for key in LENGTHS}, self._range, self._ranged)
         with box("cm-row cm-filters").props('role="search" aria-label="Narrow the list down"'):
             self._agents = self._select("agent", self._agent)
             self._projects = self._select("project", self._project)
@@ -101,7 +102,7 @@ class SessionList:
         )
         page = await sessions(self._plane, asked, limit=PAGE * self._pages)
         known = await choices(self._plane)
-        agents = {"": "Any agent", **{name: TITLES.get(name, name) for name in known.agents}}
+        agents = {"": "Any agent", **{name: agent_title(name) for name in known.agents}}
         _offer(self._agents, agents, self._agent)
         _offer(self._projects, {"": "Any project", **{name: name for name in known.projects}}, self._project)
         running = {exchange.session_id for exchange in open_ones(self._plane)}
@@ -125,8 +126,8 @@ class SessionList:
                     "No session here", "In this time there was none of this agent in this project. Look further back."
                 )
             else:
-                words = "An agent that works through this proxy shows up here with its turns and what they cost."
-                empty("No session yet", f"{words} Watch a scripted one:", "codemie-proxy demo cost")
+                words = "What an agent does through this proxy shows up here, with its turns and what they cost."
+                empty("No session yet", f"{words} Send one here:", first_way(self._plane))
 
 
 def _offer(select: ui.select, names: dict[str, str], chosen: str) -> None:
@@ -143,7 +144,7 @@ def _row(one: SessionSummary, running: bool) -> Row:
         "href": f"/sessions/{one.id}",
         "name": one.project or one.repository or f"Session {one.id[:8]}",
         "branch": "several" if "branch" in one.several else one.branch,
-        "agent": TITLES.get(one.agent or "", one.agent),
+        "agent": agent_title(one.agent),
         "model": "several" if "model" in one.several else plain_model(one.model),
         "used": moment(one.last_used),
         "took": one.duration_ms,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from nicegui import app as pages
@@ -24,20 +23,16 @@ MODULES = ("overview", "accounts", "requests", "request_detail", "sessions", "an
 """Each has a tuple `VIEWS`."""
 
 
+def views() -> Iterator[View]:
+    """All pages there are."""
+    for name in MODULES:
+        yield from import_module(f"codemie_core.admin.pages.{name}").VIEWS
+
+
 def mount(app: FastAPI, plane: Plane) -> None:
     """Put the pages on the app, behind all of its own routes: call it last."""
-    for name in MODULES:
-        if find_spec(f"codemie_core.admin.pages.{name}") is None:
-            continue
-        try:
-            module = import_module(f"codemie_core.admin.pages.{name}")
-        except ImportError as e:
-            import logging
-
-            logging.warning("BUILDING %s %s", name, e)
-            continue
-        for view in module.VIEWS:
-            ui.page(view.path, title=f"{view.title} · CodeMie proxy")(_shown(view, plane))
+    for view in views():
+        ui.page(view.path, title=f"{view.title} · CodeMie proxy")(_shown(view, plane))
     ui.run_with(
         app,
         title="CodeMie proxy",

@@ -183,12 +183,12 @@ class Choices:
                 made.on("click", lambda _, key=key: self.take(key), [])
                 self._buttons[key] = made
 
-    def take(self, key: str) -> None:
-        """Choose it."""
+    def take(self, key: str) -> object:
+        """Choose it. What comes back is awaited where it can be."""
         self._buttons[self.value].props('aria-pressed="false"')
         self._buttons[key].props('aria-pressed="true"')
         self.value = key
-        self._changed(key)
+        return self._changed(key)
 
 
 def shares(parts: Sequence[tuple[str, float, str, str]]) -> None:

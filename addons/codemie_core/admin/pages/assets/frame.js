@@ -28,9 +28,5 @@
   apply();
   system.addEventListener("change", apply);
   addEventListener("load", apply);
-  addEventListener("DOMContentLoaded", () => {
-    const here = document.querySelector(".cm-tabs [aria-current]");
-    here?.parentElement.scrollTo({ left: here.offsetLeft - 40 });
-  });
   addEventListener("click", (event) => event.target.closest?.("[data-cm-theme]") && toggle());
 })();
