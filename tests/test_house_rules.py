@@ -39,7 +39,19 @@ TESTED_ELSEWHERE: dict[str, str] = {
             *("stats", "storage", "system"),
         )
     },
+    **{
+        f"codemie_core/admin/routes/{room}.py": "process/test_admin_changing.py"
+        for room in ("accounts", "audit", "config", "keys", "maintenance", "oauth", "token_health")
+    },
     "codemie_core/admin/setting_views.py": "core/admin/test_settings.py",
+    **{
+        f"codemie_core/admin/pages/{page}.py": "browser/test_dashboard_requests.py"
+        for page in ("live_rows", "now", "overview", "request_detail", "requests", "site", "widgets")
+    },
+    **{
+        f"codemie_core/admin/pages/{page}.py": "browser/test_dashboard_accounts.py"
+        for page in ("account_adding", "signing_in")
+    },
     **{
         f"codemie_core/admin/pages/{page}.py": "browser/test_dashboard_history.py"
         for page in ("agents", "analytics_parts", "session_detail", "sessions")

@@ -206,3 +206,11 @@ async def test_where_streams_are_not_kept_the_log_says_how_to(kept: bool, caplog
     caplog.set_level(logging.INFO)
     async with looking(store_streamed_bodies=kept):
         assert ("store_streamed_bodies=true keeps them" in caplog.text) is not kept
+
+
+@pytest.mark.parametrize("chosen, shown", [({}, ["path", "size", "comment"]), ({"web_columns": ["path"]}, ["path"])])
+async def test_the_comment_has_a_column_unless_somebody_has_chosen_them(
+    chosen: dict[str, object], shown: list[str]
+) -> None:
+    async with looking(**chosen) as watched:
+        assert watched.options.web_columns == shown

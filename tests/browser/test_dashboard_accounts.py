@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -22,8 +23,10 @@ DIALOG = ".cm-dialog"
 @pytest.fixture(scope="module")
 def noon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     options = {"codemie_account_rotation_stickiness": "0s"}
-    with home_of_nobody(tmp_path_factory.mktemp("noon")), dashboard(history=False, options=options) as running:
-        yield running
+    with home_of_nobody(tmp_path_factory.mktemp("noon")):
+        os.environ["CODEMIE_OAUTH_ANTHROPIC_CLIENT_ID"] = "planted-client"
+        with dashboard(history=False, options=options) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +156,10 @@ def test_a_limit_is_forgotten_on_demand(page: Page) -> None:
 
 def test_the_strategy_is_changed_at_once(page: Page, noon: Dashboard) -> None:
     page.click(".cm-strategy")
-    page.click("text=round-robin")
-    page.wait_for_text("Strategy: round-robin", ".q-notification")
+    page.click("text=least-used")
+    page.wait_for_text("Strategy: least-used", ".q-notification")
     deadline = time.monotonic() + 20
-    while noon.admin.get("/api/config").json()["lb_strategy"] != "round-robin":
+    while noon.admin.get("/api/config").json()["lb_strategy"] != "least-used":
         assert time.monotonic() < deadline
 
 
@@ -168,4 +171,16 @@ def test_a_sign_in_leads_to_the_provider_and_says_what_comes_then(page: Page) ->
     page.until("document.querySelector('.cm-dialog a') !== null")
     link = page.eval("(e => [e.href, e.target, e.rel])(document.querySelector('.cm-dialog a'))")
     assert link[0].startswith("https://")
+    assert "client_id=planted-client" in link[0]
     assert link[1:] == ["_blank", "noopener noreferrer"]
+
+
+def test_a_sign_in_that_lacks_a_client_says_what_to_do_first(page: Page) -> None:
+    page.click("text=Add account")
+    page.wait_for_text("Add an account", DIALOG)
+    page.click(f"{DIALOG} .cm-choices button:last-child")
+    page.wait_for_text("Provider", DIALOG)
+    page.click(f"{DIALOG} .q-select")
+    page.until("document.querySelectorAll('.q-menu .q-item').length > 1")
+    page.click(".q-menu .q-item:last-child")
+    page.wait_for_text("_CLIENT_ID", f"{DIALOG} .cm-banner.bad")

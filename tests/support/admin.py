@@ -19,7 +19,8 @@ import httpx
 
 from support.proxy import Mitmproxy
 
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""Seconds: the first answer waits until all is loaded, and other tests have the machine, too."""
 
 
 class Admin(httpx.Client):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,14 @@ from codemie_core.recorded import UsageRecordedHook
 from codemie_core.usage.record import Record
 from inspection import Inspection
 from support.talks import Talk
+
+
+OF_MITMWEB: Mapping[str, tuple[Any, Any]] = {
+    "store_streamed_bodies": (bool, False),
+    "mode": (list, ["regular"]),
+    "web_columns": (Sequence[str], ["path", "size"]),
+}
+"""Options that other addons of mitmproxy declare."""
 
 
 class Watched:
@@ -81,10 +89,9 @@ async def looking(listed: bool = True, **options: Any) -> AsyncIterator[Watched]
     addon, view = Inspection(), View()
     script = SimpleNamespace(name="script", addons=[addon])
     with taddons.context(*([view] if listed else []), script) as tctx:
-        for name in ("store_streamed_bodies", "mode"):
+        for name, (kind, default) in OF_MITMWEB.items():
             if name not in tctx.options:
-                kind: Any = (bool, False) if name == "store_streamed_bodies" else (list, ["regular"])
-                tctx.options.add_option(name, *kind, "")
+                tctx.options.add_option(name, kind, default, "")
         tctx.options.update(**options)
         tctx.master.addons.invoke_addon_sync(script, hooks.ConfigureHook(tctx.options.keys()))
         # The core stands last in a real chain; here it was added while the script was still being added.

@@ -81,7 +81,7 @@ def home_of_nobody(room: Path) -> Iterator[None]:
     """Nobody's own."""
     before = dict(os.environ)
     home = room / "home"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     os.environ.update(HOME=str(home), CODEMIE_HOME=str(home / ".codemie"), CODEMIE_KEYRING="0")
     try:
         yield

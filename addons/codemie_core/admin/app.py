@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.util
 import logging
 import os
@@ -24,7 +23,29 @@ from codemie_core.admin.guard import API, Guard
 from codemie_core.admin.pages import sign_in
 from codemie_core.admin.plane import Plane
 from codemie_core.admin.problems import AdminProblem
-from codemie_core.admin.routes import session
+from codemie_core.admin.routes import (
+    accounts,
+    agents,
+    analytics,
+    audit,
+    config,
+    exchanges,
+    health,
+    keys,
+    live,
+    maintenance,
+    metrics,
+    models,
+    oauth,
+    plugins,
+    requests,
+    session,
+    sessions,
+    stats,
+    storage,
+    system,
+    token_health,
+)
 from codemie_core.admin.told import Problem, describe_problems
 from codemie_core.places import Places
 
@@ -32,10 +53,10 @@ logger = logging.getLogger(__name__)
 
 ROOMS = (
     # Before the rooms whose paths end in an id: /api/requests/stream is none.
-    "live",
-    *("accounts", "oauth", "config", "maintenance", "keys", "audit", "token_health"),
-    *("stats", "analytics", "requests", "sessions", "exchanges", "agents", "models", "storage", "system"),
-    *("health", "plugins", "metrics"),
+    live,
+    *(accounts, oauth, config, maintenance, keys, audit, token_health),
+    *(stats, analytics, requests, sessions, exchanges, agents, models, storage, system),
+    *(health, plugins, metrics),
 )
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 DESCRIPTION = "What the operator of a proxy sees and steers. Programs send `Authorization: Bearer` and the token."
@@ -69,42 +90,32 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    routers = [session.router(authority)]
-    for room in ROOMS:
-        name = f"codemie_core.admin.routes.{room}"
-        if importlib.util.find_spec(name) is None:
-            continue
-        try:
-            routers.append(importlib.import_module(name).router(plane))
-        except Exception as problem:
-            logger.warning("BUILDING: %s: %s: %s", name, type(problem).__name__, problem)
+    routers = [session.router(authority), *(room.router(plane) for room in ROOMS)]
     for router in routers:
         api.include_router(router)
     _tell_problems(api)
     _describe(api)
     _answer_the_rest(api, [route for router in routers for route in router.routes])
     if pages:
-        _mount_pages(api, plane)
+        _mount_pages(api, plane, trouble)
     return Built(plane, authority, api, Guard(api, authority, sign_in.page, trouble))
 
 
-def _mount_pages(api: FastAPI, plane: Plane) -> None:
+def _mount_pages(api: FastAPI, plane: Plane, trouble: Callable[[str, Exception], None]) -> None:
     if _with_pages:
         logger.warning("The dashboard comes back when the proxy is restarted; the admin API is there")
         return
-    try:
-        with _undisturbed(plane.places):
-            from codemie_core.admin.pages import site
-    except ModuleNotFoundError as missing:
-        if missing.name != "nicegui":
-            raise
+    if importlib.util.find_spec("nicegui") is None:
         logger.info("There are no pages: pip install 'codemie-proxy[admin]'")
         return
     _with_pages.append(api)
     try:
+        with _undisturbed(plane.places):
+            from codemie_core.admin.pages import site
+
         site.mount(api, plane)
-    except Exception as problem:
-        logger.warning("BUILDING: pages: %s: %s", type(problem).__name__, problem)
+    except Exception as problem:  # Whatever it was: programs have the API without them.
+        trouble("pages", problem)
 
 
 @contextlib.contextmanager

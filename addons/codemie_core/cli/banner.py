@@ -38,6 +38,7 @@ def text(master: Master, loop: str) -> str:
         "",
         *ways,
         "",
+        *(["  watch    codemie-proxy open"] if core and core.admin_port else []),
         f"  health   curl {url}/health",
         f"  loop     {loop}",
         "  stop     Ctrl-C",

@@ -4,6 +4,8 @@ import asyncio
 import dataclasses
 import threading
 from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,13 @@ from sqlalchemy import Connection, text, update
 
 from codemie_core.accounts import keeper as module
 from codemie_core.accounts.account import Kind, SecretRef, Source
+from codemie_core.accounts.changes import rename
 from codemie_core.accounts.loaded import open_store
 from codemie_core.accounts.secrets import SecretTrouble
 from codemie_core.accounts.state import Change, Cooldown
 from codemie_core.errors import SettingsError
 from codemie_core.store import tables
-from codemie_core.store.database import Database
+from codemie_core.store.database import Database, accounts_revision
 from codemie_core.store.place import DatabaseTrouble
 from codemie_core.store.pool import save_changes
 from codemie_core.store.settings import put_setting
@@ -320,3 +323,29 @@ async def test_no_secret_can_be_seen_in_it(home: Home) -> None:
     home.keeper.open()
     assert "planted" not in f"{home.keeper!r}{home.keeper.vault!r}{home.pool.accounts!r}"
     await home.keeper.end()
+
+
+async def test_a_change_made_here_is_in_the_pool_when_it_is_done(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codemie_core.store.worker.POLL", 60.0)
+    home.stored.key("main", URL, "planted-main")
+    home.begin()
+    for former, name in pairwise(("main", "first", "second", "third")):
+        changed = await home.keeper.change(partial(rename, name=former, new_name=name, who="ann", now=1.0))
+        assert home.names == [name] == [changed.account.name]
+    await home.keeper.end()
+
+
+async def test_the_first_account_of_all_is_waited_for_too(home: Home) -> None:
+    home.begin()
+    home.stored.key("main", URL, "planted-main")
+    revision = home.stored.read(accounts_revision)
+    assert await home.keeper.has(revision)
+    assert home.names == ["main"]
+    assert not await home.keeper.has(revision + 1, within=0.05)
+    await home.keeper.end()
+
+
+async def test_where_nothing_is_kept_in_step_nothing_is_waited_for(home: Home) -> None:
+    assert not await home.keeper.has(1)
+    with pytest.raises(DatabaseTrouble, match="there are no accounts yet"):
+        await home.keeper.change(lambda connection: None)

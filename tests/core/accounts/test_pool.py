@@ -287,3 +287,25 @@ def test_fallback_models_can_be_changed_while_it_runs() -> None:
     proxy.nobody()
     proxy.pool.configure(fallback_models=["claude-opus-*=x"])
     assert proxy.choice().model == "x"
+
+
+def test_what_an_owner_forgives_is_over_and_others_hear_of_it() -> None:
+    proxy = Proxy("a", "b")
+    proxy.bench("a", verified(NOW + 600))
+    proxy.bench("b", GUESS)
+    proxy.saved()
+    proxy.wait(1)
+    for name in ("a", "b"):
+        assert proxy.pool.resting(name) is not None
+        proxy.pool.forgive(name)
+        assert proxy.pool.resting(name) is None
+        assert proxy.pool.status(name).state == "ready"
+    assert {(rest.account_id, rest.over) for rest in proxy.saved().cooldowns} == {("a", True), ("b", True)}
+    proxy.pool.forgive("nobody")
+
+
+def test_the_windows_are_those_last_heard_of() -> None:
+    proxy = Proxy("a")
+    assert proxy.pool.windows("a") == proxy.pool.windows("nobody") == ()
+    proxy.succeed(proxy.choice(), used(("5h", 0.4, None)))
+    assert [usage.utilization for usage in proxy.pool.windows("a")] == [0.4]

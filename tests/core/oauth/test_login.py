@@ -10,7 +10,23 @@ from pydantic import SecretStr
 from codemie_core.accounts.account import Kind, Source
 from codemie_core.accounts.state import Cooldown
 from codemie_core.errors import SettingsError
-from codemie_core.oauth.login import Begun, Held, LoginFailed, begin, checked, keep, read_address, read_pasted, take
+from codemie_core.oauth.grants import Way
+from codemie_core.oauth.login import (
+    Answer,
+    Begun,
+    Held,
+    LoginFailed,
+    begin,
+    callback_port,
+    checked,
+    exchanged,
+    how_to_paste,
+    keep,
+    read_address,
+    read_pasted,
+    redirect_uri_of,
+    take,
+)
 from codemie_core.oauth.providers import OAuthProvider
 from codemie_core.oauth.tokens import Tokens
 from codemie_core.store.oauth import LIFETIME_MS
@@ -210,3 +226,31 @@ def test_a_sign_in_never_takes_the_place_of_another_kind_of_account(
     with pytest.raises(SettingsError, match=why):
         kept(home, name=name)
     assert home.secret(name) == "planted-former"
+
+
+@pytest.mark.parametrize(
+    "error, shown",
+    [("access_denied", "access_denied"), ("<script>", "it gave no reason"), ("e" * 99, "it gave no reason")],
+)
+async def test_of_a_refusal_only_a_plain_word_is_repeated(error: str, shown: str, home: StoredHome) -> None:
+    held = Held("lab", "work", SecretStr("planted"), SecretStr(STATE), REDIRECT)
+    with pytest.raises(LoginFailed, match=f"^lab did not sign you in: {shown}$"):
+        await exchanged(LAB, Way(home.places, {}), held, Answer(SecretStr(""), error), NOW)
+
+
+@pytest.mark.parametrize(
+    "registered, port, uri",
+    [
+        ("", 0, "http://127.0.0.1:4711/callback"),
+        ("http://localhost:1455/auth", 1455, "http://localhost:1455/auth"),
+        ("http://127.0.0.1/auth", 0, "http://127.0.0.1/auth"),
+        ("https://login.lab.test/shown", None, "https://login.lab.test/shown"),
+    ],
+)
+def test_the_browser_comes_back_here_unless_the_provider_shows_a_code(
+    registered: str, port: int | None, uri: str
+) -> None:
+    provider = LAB.model_copy(update={"redirect_uri": registered})
+    assert callback_port(provider) == port
+    assert redirect_uri_of(provider, 4711) == uri
+    assert (uri in how_to_paste(uri, port is not None)) is (port is not None)

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from codemie_core.errors import SettingsError
-from codemie_core.oauth.providers import OAuthProvider, is_safe_url, load_providers, providers_file
+from codemie_core.oauth.providers import (
+    OAuthProvider,
+    UnknownProvider,
+    is_safe_url,
+    load_providers,
+    provider_named,
+    providers_file,
+)
 from codemie_core.places import Places
 
 
@@ -125,3 +132,9 @@ def test_a_provider_cannot_be_changed_once_read(places: Places) -> None:
 def test_a_base_url_has_the_one_form_that_accounts_have(places: Places, written: str) -> None:
     write(places, f"lab: {{provider: anthropic-compatible, base_url: '{written}'}}\n")
     assert load_providers(places, {})["lab"].api == "https://api.lab.test/x"
+
+
+def test_a_provider_by_its_name_or_the_nearest(places: Places) -> None:
+    assert provider_named(places, {}, "openai").name == "openai"
+    with pytest.raises(UnknownProvider, match=r"did you mean 'openai'.* there is: codemie, anthropic, openai"):
+        provider_named(places, {}, "opnai")

@@ -11,5 +11,7 @@ def test_events_are_told_newest_first_and_no_more_than_asked_for(database: Datab
     with database.reading() as connection:
         assert [event.account_name for event in events(connection)] == [f"name-{number}" for number in (4, 3, 2, 1, 0)]
         assert [event.account_name for event in events(connection, limit=2)] == ["name-4", "name-3"]
-        assert events(connection, "id-1", limit=1) == [Event("id-1", "name-3", 1.5, "paused", "why", "ann")]
+        assert events(connection, "id-1", limit=1) == [Event("id-1", "name-3", 1.5, "paused", "why", "ann", id=4)]
         assert events(connection, "") == []
+        assert [event.id for event in events(connection, limit=2, before=4)] == [3, 2]
+        assert events(connection, before=1) == []

@@ -371,3 +371,16 @@ async def test_what_a_post_changed_itself_is_not_read_again(
     await asyncio.to_thread(eventually, lambda: done)
     await asyncio.sleep(1.2)  # two looks
     assert bool(heard) is others
+
+
+def test_whoever_has_changed_something_has_it_seen_at_once(
+    worker: StoreWorker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_worker, "POLL", 60.0)
+    seen: list[int] = []
+    worker.on_revision(1, seen.append)
+    worker.look()
+    with database.writing() as connection:
+        put_setting(connection, "a", 1)
+    worker.look()
+    assert eventually(lambda: seen) < 10.0

@@ -18,7 +18,7 @@ from codemie_core.admin.oauth import (
     sign_in_providers,
     sign_in_state,
 )
-from codemie_core.admin.pages.layout import acting, box, button, text, toast
+from codemie_core.admin.pages.layout import acting, banner, box, button, say, text, toast
 from codemie_core.admin.problems import AdminProblem
 
 if TYPE_CHECKING:
@@ -54,9 +54,14 @@ class SignInForm:
             return
         names = {one.name: one.label for one in known}
         chosen = next((one.name for one in known if provider in (one.name, one.provider)), next(iter(names), ""))
+        self._missing = {one.name: one.missing for one in known}
         with box("cm-form") as self._form:
             text(TERMS, "cm-banner warn")
-            self._provider = ui.select(names, value=chosen, label="Provider").props("dense outlined options-dense")
+            self._provider = ui.select(
+                names, value=chosen, label="Provider", on_change=lambda event: self._say_missing(event.value)
+            ).props("dense outlined options-dense")
+            self._to_do = banner("", "bad")
+            self._say_missing(chosen)
             self._name = ui.input("Name of the account", value=name).props("dense outlined autocomplete=off")
             if name:
                 self._name.disable()
@@ -64,6 +69,12 @@ class SignInForm:
             with box("cm-dialog-foot"):
                 button("Cancel", self._dialog.close)
                 button("Go on", self._begin, "primary")
+
+    def _say_missing(self, provider: str) -> None:
+        """What its operator has to do before anybody can sign in."""
+        missing = self._missing.get(provider, "")
+        say(self._to_do, missing)
+        self._to_do.set_visibility(bool(missing))
 
     async def _begin(self) -> None:
         asked = BeginSignIn(name=(self._name.value or "").strip(), provider=self._provider.value)
