@@ -132,3 +132,29 @@ async def test_streams_are_the_same_whatever_the_admin_plane_does(way: str, undi
             assert time.monotonic() - began < 10
     assert {(answer.status, answer.ended) for answer in undisturbed} == {(200, "complete")}
     assert undisturbed[0].body == b"".join(EVENTS)
+
+
+LOOKING = """
+import logging, sys
+
+class Looking:
+    def done(self):
+        heavy = {"fastapi", "uvicorn", "starlette", "nicegui", "socketio", "codemie_core.admin.plane"}
+        logging.getLogger("looking").warning("loaded: %s", sorted(heavy & set(sys.modules)))
+
+addons = [Looking()]
+"""
+
+
+@pytest.mark.parametrize("disabled", ["", "admin_server"])
+async def test_of_a_plane_that_nobody_looks_at_nothing_is_loaded(disabled: str, tmp_path: Path) -> None:
+    looking = tmp_path / "looking.py"
+    looking.write_text(LOOKING)
+    options = {**FAST, **({"codemie_disabled": disabled} if disabled else {})}
+    async with Upstream() as upstream:
+        with reverse(upstream.url, scripts=(BUNDLE, looking), options=options) as proxy:
+            await streams(proxy, upstream, nothing)
+            details = {one["name"]: one["details"] for one in (await asyncio.to_thread(proxy.health))["addons"]}
+            assert bool(details["admin_server"].get("port")) is not bool(disabled)
+            assert await asyncio.to_thread(proxy.stop) == 0
+    proxy.wait_for_log(r"loaded: \[\]")

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from support import chromium
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds for what should take a moment: other tests have the machine, too."""
 _KEYS: Mapping[str, tuple[str, int, str]] = {
     # name: (code, Windows key code, text)

@@ -20,7 +20,6 @@ from codemie_core.usage.record import Record
 from inspection import Inspection
 from support.talks import Talk
 
-
 OF_MITMWEB: Mapping[str, tuple[Any, Any]] = {
     "store_streamed_bodies": (bool, False),
     "mode": (list, ["regular"]),

@@ -65,10 +65,16 @@ class Mitmproxy:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        match = self.wait_for_log(_LISTENING.pattern, START_SECONDS)
-        self.port = int(match[1] or match[2])
-        if self.bundled:
-            self.wait_for_log("codemie-proxy .* is running", START_SECONDS)
+        try:
+            match = self.wait_for_log(_LISTENING.pattern, START_SECONDS)
+            self.port = int(match[1] or match[2])
+            if self.bundled:
+                self.wait_for_log("codemie-proxy .* is running", START_SECONDS)
+        except BaseException:
+            # Without this nobody would: what `with` cannot enter it does not leave.
+            self.process.kill()
+            self.process.wait()
+            raise
         return self
 
     def __exit__(

@@ -60,7 +60,10 @@ class LiveRequest:
     first_token_ms: float | None = None
     stop_reason: str = ""
     tools: int = 0
+    """Tools that the model called."""
     project: str = ""
+    branch: str = ""
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +92,7 @@ class LiveEvent:
             "model": told.model or None,
             "accountUsed": told.account or None,
             "agentUsed": told.agent,
-            "clientKey": told.client_key or None,
+            "apiKeyName": told.client_key or None,
             "conversationId": told.conversation or None,
             "sessionId": told.session,
             "statusCode": told.status,
@@ -141,6 +144,8 @@ def recorded(record: Record) -> LiveEvent:
         stop_reason=record.stop_reason,
         tools=len(record.tools),
         project=record.labels.project,
+        branch=record.labels.branch,
+        streamed=record.streamed,
     )
     return LiveEvent("summary", told)
 
@@ -164,7 +169,8 @@ def summary_json(told: LiveRequest) -> dict[str, Any]:
         "firstTokenMs": _rounded(told.first_token_ms),
         "stopReason": told.stop_reason or None,
         "project": told.project or None,
-        "clientKey": told.client_key or None,
+        "branch": told.branch or None,
+        "apiKeyName": told.client_key or None,
         "conversationId": told.conversation or None,
     }
     return {
@@ -181,6 +187,8 @@ def summary_json(told: LiveRequest) -> dict[str, Any]:
         "agentUsed": told.agent,
         "sessionId": told.session,
         "terminal": told.terminal,
+        "streamed": told.streamed,
+        "toolCalls": told.tools,
         "bytes": told.bytes,
         "counted": told.counted,
         **{name: value for name, value in known.items() if value is not None},
@@ -209,6 +217,7 @@ def _request(exchange: Exchange, model: str) -> LiveRequest:
         bytes=exchange.response_bytes,
         terminal=str(terminal or ""),
         error=shown(exchange.error or ""),
+        streamed=exchange.streamed,
         ok=terminal in ("complete", "answered_locally") and status is not None and status < 400,
     )
 

@@ -13,7 +13,11 @@ from codemie_core.usage.json_parts import JsonParts
 from codemie_core.usage.json_values import table
 
 MOST = 8 * 1024 * 1024
-"""Decoded bytes that are read: it happens between the events of streams, and takes a tenth of a second."""
+"""Decoded bytes of a body. JSON of this size is read in a fifth of a second."""
+MOST_EVENTS = 1024 * 1024
+"""Bytes of events: reading is done between the events of other streams, and these take a fifth of a second, too."""
+_END = 64 * 1024
+"""The end has the stop reason and the tokens."""
 _LARGEST_EVENT = 1024 * 1024
 _EVENT_BEGINNINGS = b"edir:\xef"
 
@@ -31,6 +35,13 @@ def decoded(raw: bytes, content_encoding: str, most: int = MOST) -> bytes | None
     """As far as it goes, for a body that was cut too; None for an encoding nobody knows."""
     decoder = stream_decoder(content_encoding, most)
     return None if decoder is None else decoder.feed(raw)[:most]
+
+
+def shortened(data: bytes) -> bytes:
+    """Of a long stream its beginning and its end, with an event boundary between; any other body as it is."""
+    if len(data) <= MOST_EVENTS or data.lstrip()[:1] not in _EVENT_BEGINNINGS:
+        return data
+    return data[: MOST_EVENTS - _END] + b"\n\n" + data[-_END:]
 
 
 def read_body(api: str, data: bytes) -> Body:

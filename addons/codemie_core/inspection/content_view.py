@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from mitmproxy import contentviews, http, websocket
 
-from codemie_core.inspection.bodies import MOST, decoded
+from codemie_core.inspection.bodies import MOST, decoded, shortened
 from codemie_core.inspection.conversation import answering_in, answering_of, asking_of
 from codemie_core.inspection.facts import KEPT, answer_rows, facts_of, facts_rows
 from codemie_core.inspection.page import asking_lines, message_lines, page, results_for, turn_lines
@@ -95,7 +95,8 @@ class ConversationView(contentviews.Contentview):
         """`whole`: with all of the request, not only what the answer answers."""
         api, facts = _api(flow), facts_of(flow.metadata)
         body = decoded(response.raw_content or b"", response.headers.get("content-encoding", ""))
-        body = data[:MOST] if body is None else body
+        whole_body = data[:MOST] if body is None else body
+        body = shortened(whole_body)
         meter = StreamMeter(api, lambda: 0.0)
         meter.begin(response.headers.get("content-type", ""))
         meter(body)
@@ -105,6 +106,8 @@ class ConversationView(contentviews.Contentview):
         asked = asking.model if asking is not None else ""
         nano_usd = facts.nano_usd if facts.turns else self._cost(flow, api, counted, asked)
         rows = [*answer_rows(counted, asked, nano_usd), *facts_rows(facts), ("kept", text(flow.metadata.get(KEPT)))]
+        if body is not whole_body:
+            rows.append(("shown", f"the beginning and the end of {len(whole_body):,} bytes"))
         results = self._results(flow, answer)
         if whole and asking is not None:
             return page(rows, asking_lines(asking), turn_lines(None, answer, results))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Static
@@ -118,6 +120,11 @@ class Top(App[str]):
         except CodemieError as problem:
             self.failure = problem
             self.exit(return_code=1)
+
+    def _fatal_error_off(self) -> None:
+        # Textual's own prints the variables of all functions, too: one of them is the token, another a key.
+        self._exit_renderables.append(Text(traceback.format_exc()))
+        self._close_messages_no_wait()
 
     def _mark(self) -> None:
         self._dirty = True

@@ -92,11 +92,12 @@ async def test_a_crowd_under_way_does_not_fill_the_queue_of_a_new_listener(proxy
         assert not events.ended
 
 
-async def test_everyone_in_a_crowd_of_streams_gets_a_turn(proxy: Proxy) -> None:
+async def test_everyone_in_a_crowd_of_streams_gets_a_turn(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "TICK", 0.1)
     crowd = [proxy.begin(str(number), first_byte_ms=1.0) for number in range(4 * live.MOST_AT_ONCE * 10)]
     missing, now = {exchange.request_id for exchange in crowd}, 0.0
     while missing:
-        now += 0.1
+        now += live.TICK
         assert now < 30
         for exchange in crowd:
             exchange.response_bytes += 1

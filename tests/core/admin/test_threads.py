@@ -71,9 +71,10 @@ async def test_after_the_end_what_waited_is_cancelled_and_new_work_is_done(threa
     waited = threads.run(lambda: None)
     threads.close()
     assert waited.cancelled()
+    async with asyncio.timeout(5):
+        assert await threads.run(lambda: 5) == 5
     gate.set()
     assert await asyncio.gather(*held) == [True, True]
-    assert await threads.run(lambda: 5) == 5
 
 
 def test_a_thread_that_hangs_does_not_keep_the_process_from_ending() -> None:

@@ -10,6 +10,7 @@ from mitmproxy import contentviews, http, websocket
 from mitmproxy.test import taddons, tflow
 from wsproto.frame_protocol import Opcode
 
+from codemie_core.demo.frames import sse
 from codemie_core.inspection.content_view import NAME, ConversationView
 from codemie_core.usage.usage import Usage
 from support import talks
@@ -280,3 +281,17 @@ def test_no_line_is_quite_empty_because_mitmweb_shows_nothing_then() -> None:
     text = shown(flow, message=flow.request)
     assert "\n\n" not in text
     assert "  a\n \n \n \n  b\n" in text
+
+
+def test_an_endless_answer_is_shown_by_its_beginning_and_its_end() -> None:
+    flow = talked(anthropic())
+    assert flow.response is not None
+    piece = {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "more "}}
+    events = anthropic().events
+    body = b"".join(events[:8]) + sse(json.dumps(piece)) * 15_000 + b"".join(events[8:])
+    flow.response.raw_content = body
+    text = shown(flow)
+    assert f"the beginning and the end of {len(body):,} bytes" in text
+    for words in (anthropic().tokens, anthropic().stopped, talks.THOUGHT, talks.SAID, "[call] Bash"):
+        assert words in text
+    assert "the beginning" not in shown(talked(anthropic()))

@@ -211,6 +211,27 @@ async def test_t_changes_the_colors(codemie_home: Path) -> None:
         assert seen.app.theme == before
 
 
+async def test_a_crash_prints_no_variables(
+    codemie_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crashes(*_: object) -> list[object]:
+        key = "planted-key"
+        raise ZeroDivisionError(len(key))
+
+    async def seen_to_crash() -> None:
+        async with screen(codemie_home, TopAdmin()) as seen:
+            await seen.shows("● live")
+            monkeypatch.setattr("codemie_core.top.rows.account_rows", crashes)
+            await until(lambda: not seen.app.is_running)
+
+    register(codemie_home)
+    with pytest.raises(ZeroDivisionError):
+        await seen_to_crash()
+    printed = capsys.readouterr().err
+    assert "ZeroDivisionError" in printed
+    assert "planted-key" not in printed
+
+
 async def test_without_an_admin_api_it_ends_with_what_helps(codemie_home: Path) -> None:
     register(codemie_home, admin_port=None)
     async with screen(codemie_home, TopAdmin()) as seen:
