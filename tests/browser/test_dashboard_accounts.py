@@ -86,7 +86,7 @@ def test_an_account_added_on_the_page_serves_the_next_request_and_paused_it_does
     page.fill(label("API key"), "planted-fresh")
     page.click("text=More")
     page.fill(label("Base URL"), noon.upstream.url)
-    page.fill(label("Priority"), "-1")
+    page.fill(label("Priority"), "0")
     page.click(f"{DIALOG} .cm-button.primary")
     page.until(f"{NAMES}[0] === 'fresh'")
     assert page.eval("document.querySelector('.cm-dialog') === null || document.querySelector('.q-dialog') === null")

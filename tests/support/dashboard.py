@@ -53,10 +53,10 @@ def dashboard(
 def at_noon(home: StoredHome, url: str) -> None:
     """Five accounts: in use, limited, a guess, paused, and one to sign in to again."""
     now = time.time()
-    main = home.key("team-main", url, "planted-team-main", provider="anthropic-compatible", tags=("team",))
-    spare = home.key("team-spare", url, "planted-team-spare", provider="anthropic-compatible", priority=1)
-    openai = home.key("openai", "https://api.openai.com", "planted-openai", provider="openai")
-    night = home.key("night-shift", url, "planted-night", provider="anthropic-compatible", priority=2)
+    main = home.key("team-main", url, "planted-team-main", provider="anthropic-compatible", priority=1, tags=("team",))
+    spare = home.key("team-spare", url, "planted-team-spare", provider="anthropic-compatible", priority=2)
+    openai = home.key("openai", "https://api.openai.com", "planted-openai", provider="openai", priority=1)
+    night = home.key("night-shift", url, "planted-night", provider="anthropic-compatible", priority=3)
     home.change("night-shift", "paused", paused="only at night")
     lapsed = _lapsed(home)
     home.write(
@@ -78,7 +78,7 @@ def at_noon(home: StoredHome, url: str) -> None:
 
 
 def _lapsed(home: StoredHome) -> Account:
-    lapsed = home.add(new_account("personal", "https://api.anthropic.com", kind=Kind.OAUTH, priority=3), "{}")
+    lapsed = home.add(new_account("personal", "https://api.anthropic.com", kind=Kind.OAUTH, priority=4), "{}")
     home.change("personal", "sign-in over", needs_login=True)
     return lapsed
 

@@ -45,7 +45,7 @@ def told(lines: Iterable[str]) -> list[Way]:
     ways: list[Way] = []
     for line in lines:
         if line.startswith("    "):
-            ways[-1].lines.append(line[4:])
+            ways.append(Way(line.strip()))
         else:
             ways.append(Way(line.strip()))
     return ways

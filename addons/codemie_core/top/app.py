@@ -121,7 +121,7 @@ class Top(App[str]):
             self.failure = problem
             self.exit(return_code=1)
 
-    def _fatal_error_off(self) -> None:
+    def _fatal_error(self) -> None:
         # Textual's own prints the variables of all functions, too: one of them is the token, another a key.
         self._exit_renderables.append(Text(traceback.format_exc()))
         self._close_messages_no_wait()
@@ -143,7 +143,8 @@ class Top(App[str]):
             self._proxy.update(attachment.told.partition("\n")[0])
         else:
             live = feed is not None and feed.live
-            self._proxy.update(headline.proxy_line(entry, attachment.is_own, live, width, now))
+            line = headline.proxy_line(entry, attachment.is_own, attachment.others, live, width, now)
+            self._proxy.update(line)
         self._figures.update(headline.figures_line(board, width))
         trouble = attachment.told if feed is None and entry is not None else feed.trouble if feed is not None else ""
         self._trouble.update(trouble)

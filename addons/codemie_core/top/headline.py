@@ -15,12 +15,13 @@ from codemie_core.top.rows import cost, left
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def proxy_line(entry: RunningProxy, own: bool, live: bool, width: int, now: float) -> Text:
-    """Where it listens, where to, how long; whether it is ours."""
+def proxy_line(entry: RunningProxy, own: bool, others: int, live: bool, width: int, now: float) -> Text:
+    """Where it listens, where to, how long; whether it is ours, and how many more there are."""
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{address(entry)}", "bold")
     line.append(f" \u2192 {plain(target(entry))}")
-    end = Text(f"{'started by top  ' if own else ''}up {left(now - entry.started_at)}  ", "dim")
+    more = f"p: {others} more  " if others else ""
+    end = Text(f"{more}{'started by top  ' if own else ''}up {left(now - entry.started_at)}  ", "dim")
     end.append("\u25cf live" if live else "\u25cb not live", "green" if live else "yellow")
     line.truncate(max(10, width - end.cell_len - 1), overflow="ellipsis", pad=True)
     return line + Text(" ") + end

@@ -130,6 +130,7 @@ async def test_p_shows_another_proxy(codemie_home: Path, monkeypatch: pytest.Mon
     register(codemie_home, "run-2", port=9090)
     async with screen(codemie_home, TopAdmin()) as seen:
         await seen.shows("● live")
+        await seen.shows("p: 1 more")
         first = seen.text.split()[0]
         await seen.press("p")
         other = "127.0.0.1:9090" if first.endswith("8080") else "127.0.0.1:8080"

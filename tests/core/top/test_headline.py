@@ -10,11 +10,12 @@ ENTRY = RunningProxy("r", 1, "", NOW - 4000, ("127.0.0.1:8080",), ("reverse:http
 
 
 def test_the_first_line_says_where_and_whether_it_is_live() -> None:
-    shown = proxy_line(ENTRY, own=True, live=True, width=78, now=NOW).plain
+    shown = proxy_line(ENTRY, own=True, others=0, live=True, width=78, now=NOW).plain
     assert shown.startswith("127.0.0.1:8080 → api.anthropic.com ")
     assert shown.endswith("started by top  up 1 h 06 min  ● live")
     assert len(shown) == 78
-    assert "not live" in proxy_line(ENTRY, own=False, live=False, width=78, now=NOW).plain
+    other = proxy_line(ENTRY, own=False, others=2, live=False, width=78, now=NOW).plain
+    assert other.endswith("p: 2 more  up 1 h 06 min  ○ not live")
 
 
 def test_the_second_line_sums_up() -> None:

@@ -56,7 +56,7 @@ class SignInForm:
         chosen = next((one.name for one in known if provider in (one.name, one.provider)), next(iter(names), ""))
         self._missing = {one.name: one.missing for one in known}
         with box("cm-form") as self._form:
-            text(TERMS, "cm-banner warn")
+            self._terms = banner("")
             self._provider = ui.select(
                 names, value=chosen, label="Provider", on_change=lambda event: self._say_missing(event.value)
             ).props("dense outlined options-dense")
@@ -71,7 +71,8 @@ class SignInForm:
                 button("Go on", self._begin, "primary")
 
     def _say_missing(self, provider: str) -> None:
-        """What its operator has to do before anybody can sign in."""
+        """What its operator has to do before anybody can sign in, and what it is good for."""
+        say(self._terms, TERMS.format(provider=provider))
         missing = self._missing.get(provider, "")
         say(self._to_do, missing)
         self._to_do.set_visibility(bool(missing))

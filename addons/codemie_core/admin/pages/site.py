@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MODULES = ("overview", "accounts", "requests", "request_detail", "sessions", "analytics", "agents", "plugins", "logs")
 """Each has a tuple `VIEWS`."""
+PATIENCE = 30.0
+"""Seconds in which a page has to be built, on a machine that is busy with all kinds of things."""
 
 
 def views() -> Iterator[View]:
@@ -32,7 +34,7 @@ def views() -> Iterator[View]:
 def mount(app: FastAPI, plane: Plane) -> None:
     """Put the pages on the app, behind all of its own routes: call it last."""
     for view in views():
-        ui.page(view.path, title=f"{view.title} · CodeMie proxy")(_shown(view, plane))
+        ui.page(view.path, title=f"{view.title} · CodeMie proxy", response_timeout=PATIENCE)(_shown(view, plane))
     ui.run_with(
         app,
         title="CodeMie proxy",
