@@ -210,7 +210,7 @@ async def test_where_streams_are_not_kept_the_log_says_how_to(kept: bool, caplog
 
 @pytest.mark.parametrize("chosen, shown", [({}, ["path", "size", "comment"]), ({"web_columns": ["path"]}, ["path"])])
 async def test_the_comment_has_a_column_unless_somebody_has_chosen_them(
-    chosen: dict[str, object], shown: list[str]
+    chosen: dict[str, Any], shown: list[str]
 ) -> None:
     async with looking(**chosen) as watched:
         assert watched.options.web_columns == shown

@@ -83,6 +83,7 @@ def test_a_page_says_where_one_is(page: Page, tab: str) -> None:
     assert (told["nav"], told["main"]) == (1, 1)
     assert len(told["h1"]) == 1
     assert page.text("nav [aria-current=page]").strip() == tab
+    assert "could not be shown" not in page.text()
 
 
 def test_every_control_has_a_name(page: Page) -> None:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from codemie_core.accounts.providers import PROVIDERS
 from codemie_core.accounts.entry import base_url_of
+from codemie_core.accounts.providers import PROVIDERS
 from codemie_core.demo.encoding import encoder
 from codemie_core.demo.script import Step
 from support.clients import Headers, Http1, Http2

@@ -105,6 +105,7 @@ def asked(operation: schemathesis.APIOperation, mode: GenerationMode, examples: 
     each()
 
 
+@pytest.mark.slow
 def test_whatever_fits_the_description_or_not_is_answered_as_described(described: Described) -> None:
     wrong: list[str] = []
     answered: Counter[int] = Counter()

@@ -10,6 +10,7 @@ from typing import Any
 
 from mitmproxy import contentviews, hooks, http
 from mitmproxy.addons.view import View
+from mitmproxy.flow import Flow
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow, tutils
 
@@ -78,7 +79,7 @@ class Watched:
         """What mitmweb shows without being told how."""
         return contentviews.prettify_message(message or flow.response, flow)  # type: ignore[arg-type]  # there is one
 
-    def _update(self, flow: http.HTTPFlow) -> None:
+    def _update(self, flow: Flow) -> None:
         self.told.append(flow.comment)
 
 
@@ -116,7 +117,7 @@ def talked(talk: Talk, *, following: bool = False, answered: bool = True, after:
     )
     flow.client_conn.proxy_mode = ProxyMode.parse("reverse:https://api.test")
     flow.timestamp_created += after
-    flow.live = False  # type: ignore[assignment]  # mitmproxy writes that, too
+    flow.live = False
     if answered:
         head = http.Headers([(b"content-type", b"text/event-stream")])
         flow.response = tutils.tresp(headers=head, content=b"".join(talk.events))

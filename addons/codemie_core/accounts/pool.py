@@ -245,7 +245,7 @@ class Pool:
             del self._unsaved_cooldowns[key]
 
     def _forgive(self, health: Health, verified: bool = False) -> None:
-        """A new sign-in ends guesses that may have come of the old one; with `verified` what upstreams said ends too."""
+        """A new sign-in ends guesses of the old one; with `verified` what upstreams said ends, too."""
         now = self._clock()
         for cooldown in list(health.cooldowns()):
             cleared = None if cooldown.verified and not verified else after_success(cooldown, now, now)

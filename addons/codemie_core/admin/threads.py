@@ -20,56 +20,59 @@ class Threads:
 
     def __init__(self, most: int, name: str) -> None:
         self._most, self._name = most, name
-        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._running = self._busy = 0
+        self._crew = _Crew()
 
     def run[T](self, work: Callable[[], T]) -> asyncio.Future[T]:
         """What `work` returns or raises. Cancelled before its turn comes, it is not done at all."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._busy += 1
-        future.add_done_callback(self._over)
-        self._tasks.put((work, future))
-        if self._running < min(self._busy, self._most):
-            self._running += 1
-            threading.Thread(target=_run, args=(self._tasks,), name=self._name, daemon=True).start()
+        crew, future = self._crew, asyncio.get_running_loop().create_future()
+        crew.unfinished += 1
+        crew.tasks.put((work, future))
+        if crew.threads < min(crew.unfinished, self._most):
+            crew.threads += 1
+            threading.Thread(target=_run, args=(crew,), name=self._name, daemon=True).start()
         return future
 
     def close(self) -> None:
         """Let the threads end when they have done what they are at; whatever waits is cancelled."""
-        # A queue of their own for those that come after: what hangs now must not take what is meant for them.
-        tasks, self._tasks = self._tasks, SimpleQueue()
-        while not tasks.empty():
-            task = tasks.get()
+        # Another crew for what comes after: one that hangs must not take what is meant for it.
+        crew, self._crew = self._crew, _Crew()
+        while not crew.tasks.empty():
+            task = crew.tasks.get()
             if task is not None:
                 task[1].cancel()
-        for _ in range(self._running):
-            tasks.put(None)
-        self._running = 0
-
-    def _over(self, _: asyncio.Future[Any]) -> None:
-        self._busy -= 1
+        for _ in range(crew.threads):
+            crew.tasks.put(None)
 
 
-def _run(tasks: SimpleQueue[_Task | None]) -> None:
-    while (task := tasks.get()) is not None:
+class _Crew:
+    """Threads that take from one queue. The counts are the loop's."""
+
+    def __init__(self) -> None:
+        self.tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self.threads = 0
+        self.unfinished = 0
+        """Tasks that wait or run; one that was given up runs until its thread is done with it."""
+
+
+def _run(crew: _Crew) -> None:
+    while (task := crew.tasks.get()) is not None:
         work, future = task
-        if future.cancelled():
-            continue
-        tell: Callable[[asyncio.Future[Any], Any], None] = _succeed
+        result, error = None, None
         try:
-            result = work()
-        except BaseException as error:  # Also SystemExit: whoever asked is told, and the thread goes on.
-            tell, result = _fail, error
+            if not future.cancelled():
+                result = work()
+        except BaseException as problem:  # Also SystemExit: whoever asked is told, and the thread goes on.
+            error = problem if isinstance(problem, Exception) else RuntimeError(type(problem).__name__)
         with contextlib.suppress(RuntimeError):  # The loop has ended: nobody waits any more.
-            future.get_loop().call_soon_threadsafe(tell, future, result)
-        del task, work, future, result
+            future.get_loop().call_soon_threadsafe(_finish, crew, future, result, error)
+        del task, work, future, result, error
 
 
-def _succeed(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
+def _finish(crew: _Crew, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    crew.unfinished -= 1
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
         future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error if isinstance(error, Exception) else RuntimeError(type(error).__name__))

@@ -45,7 +45,7 @@ def told(lines: Iterable[str]) -> list[Way]:
     ways: list[Way] = []
     for line in lines:
         if line.startswith("    "):
-            ways.append(Way(line.strip()))
+            ways[-1].lines.append(line[4:])
         else:
             ways.append(Way(line.strip()))
     return ways

@@ -38,7 +38,9 @@ async def test_a_turn_in_a_list_has_the_names_that_are_known_elsewhere() -> None
 async def test_what_is_not_known_is_none() -> None:
     keep([new_turn(1, account="", model="", status=None, ok=False, terminal="truncated", **FAILED)])
     async with plane_of() as room:
-        [told] = (await requests(room.plane)).items
+        page = await requests(room.plane, limit=1)
+    [told] = page.items
+    assert page.next_cursor is None
     unknown = (told.account_used, told.model, told.status_code, told.total_tokens, told.cost_usd, told.error_message)
     assert unknown == (None,) * 6
 

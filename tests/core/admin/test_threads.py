@@ -36,7 +36,7 @@ async def test_what_is_done_in_a_thread_comes_back(threads: Threads) -> None:
 async def test_no_more_than_so_many_run_at_once_and_none_is_begun_in_vain(threads: Threads) -> None:
     for _ in range(5):
         await threads.run(lambda: None)
-    assert threads._running == 1
+    assert threads._crew.threads == 1
     gate, running = threading.Event(), []
 
     def wait() -> None:
@@ -48,7 +48,7 @@ async def test_no_more_than_so_many_run_at_once_and_none_is_begun_in_vain(thread
     assert len(running) == 2
     gate.set()
     await asyncio.gather(*waiting)
-    assert (threads._running, threads._busy) == (2, 0)
+    assert (threads._crew.threads, threads._crew.unfinished) == (2, 0)
     threads.close()
 
 
@@ -61,6 +61,16 @@ async def test_what_was_given_up_before_its_turn_is_not_done(threads: Threads) -
     await asyncio.gather(*held)
     await threads.run(lambda: None)
     assert done == []
+    threads.close()
+
+
+async def test_one_that_hangs_and_was_given_up_leaves_the_others_their_threads(threads: Threads) -> None:
+    gate = threading.Event()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(threads.run(lambda: gate.wait(10)), 0.01)
+    async with asyncio.timeout(5):
+        assert await threads.run(lambda: "well") == "well"
+    gate.set()
     threads.close()
 
 

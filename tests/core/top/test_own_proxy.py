@@ -30,7 +30,7 @@ def made(home: Path, *arguments: str) -> OwnProxy:
     return OwnProxy(Places(home), os.environ, (TARGET, *arguments))
 
 
-def eventually(met: Callable[[], object], within: float = 20.0) -> None:
+def eventually(met: Callable[[], object], within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not met():
         assert time.monotonic() < deadline

@@ -15,7 +15,7 @@ from codemie_core.admin.pages.layout import View, box, empty, heading, panel, re
 from codemie_core.admin.pages.naming import RANGE_WORDS
 from codemie_core.admin.pages.widgets import Chart, Choices, Kind, Line, Moment, Told
 from codemie_core.admin.ways import ways_in
-from codemie_core.store import breakdown
+from codemie_core.store.breakdown import Breakdown
 from codemie_core.store.buckets import edges
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ class AgentCards:
         length, size, _ = RANGES[self._range]
         marks = edges(size, now - length, now + 1)
         wanted = asked.filter(now)
-        found = await self._plane.read(lambda place: breakdown.by_time_and_name(place, marks, "agent", wanted))
+        found = await self._plane.read(
+            lambda connection: Breakdown(connection, wanted, ("agent",), marks).by_time_and_name("agent")
+        )
         return [at for at, _ in pairwise(marks)], {key: one.figures.requests for key, one in found.items()}
 
 

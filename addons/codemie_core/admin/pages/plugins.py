@@ -45,7 +45,7 @@ class Row:
                     link.props["href"] = f"/addons/{plugin.name}"
                     self._state = badge(plugin.status, MOODS.get(plugin.status, ""))
                     text(f"fails {plugin.fail}", "cm-tag cm-wide", "span").props["title"] = FAILS[plugin.fail]
-                text(plugin.summary, "cm-muted")
+                text(_summary(plugin), "cm-muted")
                 self._trouble = text("", "cm-plugin-trouble cm-mono")
             if plugin.settings:
                 more = text("Settings", "cm-button small cm-wide", "a")
@@ -95,7 +95,7 @@ FAILS = {
 async def _sure(plugin: Plugin) -> bool:
     with ui.dialog() as dialog, box("cm-dialog"):
         text(f"Switch {plugin.name} off?", tag="h2")
-        text(f"{plugin.summary} Without it requests go on unprotected by what it does.", "cm-muted")
+        text(f"{_summary(plugin)} Without it requests go on unprotected by what it does.", "cm-muted")
         with box("cm-dialog-foot"):
             button("Leave it on", lambda: dialog.submit(False))
             button("Switch off", lambda: dialog.submit(True), "danger")
@@ -186,7 +186,7 @@ def _about(plugin: Plugin) -> None:
     with box("cm-grid"):
         details = {name: value for name, value in plugin.details.items() if value is not None}
         with panel("What it does", classes="cm-span-7" if details or plugin.mishaps else ""):
-            text(plugin.summary)
+            text(_summary(plugin))
             with box("cm-pairs"):
                 text("Place")
                 place = f"{plugin.priority}: those with less see a request before it"
@@ -207,6 +207,11 @@ def _about(plugin: Plugin) -> None:
             for hook, times in plugin.mishaps.items():
                 text(f"failed in {hook}")
                 text(f"{times} times" if times > 1 else "once")
+
+
+def _summary(plugin: Plugin) -> str:
+    """Without the marks of code."""
+    return plugin.summary.replace("`", "")
 
 
 def _plain(value: object) -> str:
