@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from codemie_core.demo.gate import Gate
 from codemie_core.demo.script import Step
 from support.dashboard import Dashboard, ask, asking, dashboard
-from support.devtools import Browser, Page, chrome
+from support.devtools import PATIENCE, Browser, Page, chrome
 from support.pictures import home_of_nobody
 from support.programs import needs_chromium
 
@@ -48,6 +50,14 @@ def opened(browser: Browser, noon: Dashboard, path: str, **how: object) -> Page:
     return page
 
 
+def begun(noon: Dashboard) -> Gate:
+    """The next answers begin, and go on when the gate is opened."""
+    gate = noon.upstream.upstream.gate()
+    noon.upstream.call(gate.release, 3)
+    noon.upstream.call(noon.upstream.upstream.script, then=Step(gate=gate, events=5))
+    return gate
+
+
 def newest(noon: Dashboard) -> str:
     """The id of the turn that was counted last."""
     return str(noon.admin.get("/api/requests", params={"limit": 1}).json()[0]["id"])
@@ -57,8 +67,10 @@ def counted(noon: Dashboard, words: str, agent: str = "claude") -> str:
     """Ask, and wait until it is in the history: its id."""
     before = newest(noon)
     ask(noon, words, agent)
+    deadline = time.monotonic() + PATIENCE
     while (found := newest(noon)) == before:
-        pass
+        assert time.monotonic() < deadline, "it was not counted"
+        time.sleep(0.05)
     return found
 
 
@@ -84,8 +96,7 @@ def test_a_row_is_there_while_its_answer_streams_and_is_counted_in_the_end(
     page = opened(browser, noon, "/requests")
     page.until(f"{ROWS}.length > 20")
     assert page.eval(OPEN) == 0
-    gate = noon.upstream.upstream.gate()
-    noon.upstream.call(noon.upstream.upstream.script, then=Step(gate=gate, events=5))
+    gate = begun(noon)
     with asking(noon, agent="codex"):
         page.until(f"{OPEN} === 1")
         assert page.text("tr.open").startswith(page.eval(f"{ROWS}[0].innerText.slice(0, 8)"))  # on top
@@ -145,8 +156,7 @@ def test_a_stored_prompt_with_html_and_script_shows_as_text(browser: Browser, an
 
 def test_a_request_under_way_is_followed_until_it_is_counted(browser: Browser, answers: Dashboard) -> None:
     noon = answers
-    gate = noon.upstream.upstream.gate()
-    noon.upstream.call(noon.upstream.upstream.script, then=Step(gate=gate, events=4))
+    gate = begun(noon)
     with asking(noon, "Follow me"):
         [under_way] = noon.admin.get("/api/exchanges").json()["open"]
         page = opened(browser, noon, f"/requests/{under_way['id']}")

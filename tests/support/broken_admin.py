@@ -6,14 +6,15 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
 from mitmproxy import ctx
-from starlette.types import Receive, Scope, Send
 
-from codemie_core.admin import app
-from codemie_core.admin.plane import Plane
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from starlette.types import Receive, Scope, Send
+
+    from codemie_core.admin.plane import Plane
 
 SCRIPT = Path(__file__)
 WAYS = ("raising", "hung", "stuck", "killed", "unbuildable")
@@ -50,8 +51,10 @@ class BrokenRouter:
         await asyncio.Event().wait()
 
 
-def breaking(way: str) -> Any:
-    """`build_app`, of which nothing works but the guard and the document."""
+def breaking(way: str) -> None:
+    """Have the next application built so that nothing of it works but the guard and the document."""
+    from codemie_core.admin import app
+
     plain = app.build_app
 
     def build_app(plane: Plane, *more: Any) -> app.Built:
@@ -61,7 +64,21 @@ def breaking(way: str) -> Any:
         vars(built.api)["router"] = BrokenRouter(way, plane, built.api.router)
         return built
 
-    return build_app
+    vars(app)["build_app"] = build_app
 
 
-vars(app)["build_app"] = breaking(os.environ[_VARIABLE]) if _VARIABLE in os.environ else app.build_app
+def in_time(way: str) -> None:
+    """Break it when it is loaded, as late as ever: a proxy that starts loads nothing of it."""
+    import admin_server
+
+    plain = admin_server.AdminServer._prepare
+
+    def prepare(self: admin_server.AdminServer, token: Any) -> Any:
+        breaking(way)
+        return plain(self, token)
+
+    vars(admin_server)["AdminServer"]._prepare = prepare
+
+
+if _VARIABLE in os.environ:
+    in_time(os.environ[_VARIABLE])
