@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ class Operators:
 
     async def _one(self, client: httpx.AsyncClient, method: str, path: str) -> int:
         try:
-            body = None if method in ("GET", "HEAD") else {}
+            body: dict[str, str] | None = None if method in ("GET", "HEAD") else {}
             return (await client.request(method, path, json=body, timeout=self._patience)).status_code
         except httpx.HTTPError:
             return 0
@@ -127,9 +126,8 @@ async def test_streams_are_the_same_whatever_the_admin_plane_does(way: str, undi
             states = {addon["name"]: addon["state"] for addon in (await asyncio.to_thread(proxy.health))["addons"]}
             assert (states.pop("admin_server") == "degraded") == (way in ANSWERING)
             assert set(states.values()) == {"active"}
-            began = time.monotonic()
-            assert await asyncio.to_thread(proxy.stop) == 0
-            assert time.monotonic() - began < 10
+            # Less than a thread hangs, and time enough for a machine that has much else to do.
+            assert await asyncio.to_thread(lambda: proxy.stop(timeout=broken_admin.STUCK_SECONDS / 2)) == 0
     assert {(answer.status, answer.ended) for answer in undisturbed} == {(200, "complete")}
     assert undisturbed[0].body == b"".join(EVENTS)
 

@@ -22,7 +22,8 @@ Each setting has three names. For `max_attempts` of the addon `upstream_attempts
 
 The strongest first: a change while the proxy runs, mitmproxy's own `config.yaml`, `--set`, the environment, what the
 [admin API](admin.md) changed, `codemie.yaml`, the CodeMie profile, the default. Lists are written with commas in the
-environment, as YAML lists in the file and by repeating `--set`. Durations are written like `250ms`, `30s`, `5m`, `2h`, `1d`; sizes like `512k`, `64m`.
+environment, as YAML lists in the file and by repeating `--set`. Durations are written like `250ms`, `30s`, `5m`, `2h`,
+`1d`; sizes like `512k`, `64m`.
 
 `codemie-proxy config init` writes a commented `codemie.yaml`, `config show` tells what is in force and why,
 `config validate` what is wrong, `config schema` prints the JSON Schema.

@@ -134,7 +134,8 @@ async def test_nothing_is_looked_at_or_kept_while_nobody_listens(proxy: Proxy) -
     seen = looked
     await asyncio.sleep(10 * live.TICK)
     assert looked == seen
-    assert hub._models == hub._told == {}
+    assert not hub._models
+    assert not hub._told
 
 
 async def test_the_first_listener_and_the_end_of_the_last_are_told(proxy: Proxy) -> None:

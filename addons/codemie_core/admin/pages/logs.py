@@ -36,18 +36,28 @@ async def build(plane: Plane) -> None:
     client = ui.context.client
 
     async def follow() -> None:
-        await client.connected()
         try:
-            while not client.is_deleted:
-                if await _told(plane, view) != SLOW:
-                    break
+            while await _told(plane, view) == SLOW:
+                pass
         except TooMany as problem:
             view.run_method("reset", plane.logs.history())
             say(trouble, f"These lines stand still: {problem.detail}")
             trouble.set_visibility(True)
 
-    task = background_tasks.create(follow(), name="log page")
-    client.on_delete(task.cancel)
+    following: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        end()
+        following.append(background_tasks.create(follow(), name="log page"))
+
+    def end() -> None:
+        while following:
+            following.pop().cancel()
+
+    # While nobody looks nothing is told; a page that comes back gets all lines anew.
+    client.on_connect(begin)
+    client.on_disconnect(end)
+    client.on_delete(end)
 
 
 async def _told(plane: Plane, view: LogView) -> str:

@@ -1,3 +1,5 @@
+from typing import Any
+
 from codemie_core.accounts.account import Kind
 from codemie_core.accounts.state import Cooldown, Status, Usage
 from codemie_core.admin.account_info import Known
@@ -21,7 +23,8 @@ def test_the_browser_gets_what_it_counts_down_as_numbers() -> None:
 def test_a_key_is_replaced_and_a_sign_in_is_renewed() -> None:
     for kind, can, cannot in ((Kind.API_KEY, "key", "sign in"), (Kind.OAUTH, "sign in", "key")):
         account = new_account("main", "https://api.anthropic.com", kind=kind)
-        acts = dict(shown(Known(account, Status("ready"), [], None, NOW).as_info())["acts"])  # type: ignore[call-overload]  # pairs
+        pairs: Any = shown(Known(account, Status("ready"), [], None, NOW).as_info())["acts"]
+        acts = dict(pairs)
         assert can in acts
         assert cannot not in acts
 
