@@ -58,7 +58,8 @@ def read_token(places: Places) -> SecretStr | None:
 def _make(places: Places) -> SecretStr:
     """A new one; that of another proxy of this home, if it was quicker."""
     path = token_file(places)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process id: two containers with one home may have the same.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     token = SecretStr(secrets.token_urlsafe(BYTES))
     places.write_private(draft, f"{token.get_secret_value()}\n".encode())
     try:

@@ -39,7 +39,7 @@ def test_proxies_that_start_together_agree_on_one(places: Places) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(found) == {token_file(places).read_text("ascii").strip()}
+    assert found == [token_file(places).read_text("ascii").strip()] * 8
 
 
 def test_a_token_that_was_open_to_others_is_closed_with_a_word(
