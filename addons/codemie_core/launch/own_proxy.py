@@ -1,4 +1,4 @@
-"""A proxy for as long as somebody watches it, or for longer when asked."""
+"""A proxy for as long as somebody needs it, or for longer when asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from codemie_core.errors import CodemieError
 from codemie_core.places import Places
 from codemie_core.running import running_proxies
-from codemie_core.top.lifeline import KEEP
+from codemie_core.launch.lifeline import KEEP
 
 UP_SECONDS = 60.0
 END_SECONDS = 15.0
@@ -27,13 +27,15 @@ class NotStarted(CodemieError):
 class OwnProxy:
     """Starts it when made; `arguments` are those of `codemie-proxy start`. NotStarted when there is no such program."""
 
-    def __init__(self, places: Places, environ: Mapping[str, str], arguments: Sequence[str]) -> None:
+    def __init__(
+        self, places: Places, environ: Mapping[str, str], arguments: Sequence[str], log: Path | None = None
+    ) -> None:
         self._places = places
-        self.log = places.proxy / "top.log"
+        self.log = log or places.proxy / "top.log"
         """What it prints: it has no terminal."""
         places.write_private(self.log, b"")
         reading, self._line = os.pipe()
-        command = [sys.executable, "-m", "codemie_core.top.lifeline", str(reading), "start", "--quiet", *arguments]
+        command = [sys.executable, "-m", "codemie_core.launch.lifeline", str(reading), "start", "--quiet", *arguments]
         try:
             with self.log.open("ab") as output:
                 # A session of its own: a hangup of the terminal is its starter's business.

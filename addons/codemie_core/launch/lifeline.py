@@ -1,6 +1,6 @@
-"""The proxy that `top` starts: `codemie-proxy start`, which ends when its starter does, however that ends.
+"""A proxy that is started for somebody: `codemie-proxy start`, which ends when its starter does, however that ends.
 
-`python -m codemie_core.top.lifeline DESCRIPTOR ARGUMENTS`. The descriptor is the reading end of a pipe: one byte lets
+`python -m codemie_core.launch.lifeline DESCRIPTOR ARGUMENTS`. The descriptor is the reading end of a pipe: one byte lets
 the proxy go on alone, and the pipe's end without one ends it.
 """
 

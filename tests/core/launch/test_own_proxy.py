@@ -13,14 +13,14 @@ import pytest
 from codemie_core.demo.absent import closed_port
 from codemie_core.places import Places
 from codemie_core.running import process_started, running_proxies
-from codemie_core.top.own_proxy import NotStarted, OwnProxy
+from codemie_core.launch.own_proxy import NotStarted, OwnProxy
 from support.cli import environ
 
 TARGET = "http://127.0.0.1:9"
 STARTER = f"""
 import os, pathlib, signal, sys
 from codemie_core.places import Places
-from codemie_core.top.own_proxy import OwnProxy
+from codemie_core.launch.own_proxy import OwnProxy
 own = OwnProxy(Places(pathlib.Path(sys.argv[1])), os.environ, ("{TARGET}", "--port", sys.argv[2]))
 signal.pause()
 """

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from codemie_core.top.lifeline import KEEP, wait_for_end
+from codemie_core.launch.lifeline import KEEP, wait_for_end
 
 
 @pytest.mark.parametrize("said, ends", [(b"", 1), (KEEP, 0), (b"x", 1)])
