@@ -10,7 +10,10 @@ usage() {
     cat <<'USAGE'
 Usage: ./run.sh COMMAND [ARGUMENTS]
 
+  run AGENT        start an agent through the proxy: run claude, run --via https-proxy codex
   start [TARGET]   run the proxy in the foreground; TARGET is the model API, for example https://api.anthropic.com
+  daemon start     the same in the background; also: daemon stop, daemon restart, daemon status
+  doctor           what is wrong with this set-up, and what helps
   demo             watch it work in half a minute, with no account and no network
   dump ARGS        plain mitmdump with the bundle loaded; ARGS are mitmdump's own
   web ARGS         mitmweb with the bundle loaded, to look at flows and streams in a browser
@@ -18,12 +21,13 @@ Usage: ./run.sh COMMAND [ARGUMENTS]
   accounts add     put one of your keys into the pool; also: accounts list, accounts pause, ...
   stats, requests, sessions, export, metrics                                what was used, and what it cost
   open, top        the dashboard in your browser; the same on a terminal, also over SSH
-  config, keys, logs, status, vault, version                                as codemie-proxy has them
+  config, env, keys, logs, shell-integration, status, vault, version        as codemie-proxy has them
 
   test [ARGS]      the whole test suite; ARGS are pytest's own. --install first gets what some tests need, with apt
   check            ruff and mypy
   bench [ARGS]     what the proxy costs, measured against a bare mitmdump
   soak [ARGS]      many thousand requests with failures: does it stay as it was?
+  test-agents      Claude Code, Codex, Gemini CLI and opencode through the proxy; needs npm
 
 The first command makes an environment in .venv; later ones start at once.
 Each command has its own --help. Variables: CODEMIE_PYTHON (interpreter), CODEMIE_VENV (environment folder).
@@ -53,8 +57,6 @@ project_root() {
     done
     cd "$(dirname "$path")" >/dev/null && pwd -P
 }
-
-# --- the interpreter ---------------------------------------------------------------------------------------------
 
 # Prints the interpreter's own path when it fits. Running it is the only test that a pyenv shim cannot fool.
 fitting() {
@@ -112,8 +114,6 @@ find_python() {
         "  - install uv or pyenv, then: uv python install 3.13    or: pyenv install 3.13" \
         "  - set CODEMIE_PYTHON=/path/to/python3.13 when you have one elsewhere"
 }
-
-# --- the environment ---------------------------------------------------------------------------------------------
 
 # What the environment must have been made from. The folders belong to it: scripts in an environment hold their own path.
 wanted_stamp() {
@@ -263,8 +263,6 @@ explain_failure() {
     fail "the install failed; the full log is $VENV.log" "$hint"
 }
 
-# --- the commands ------------------------------------------------------------------------------------------------
-
 # bundle TOOL ARGS...: ours come first, so that a --listen-host of the user's own wins.
 bundle() {
     local tool="$1" argument
@@ -326,18 +324,16 @@ main() {
     if [ $# -gt 0 ]; then shift; fi
     case "$command" in
         help | -h | --help) usage ;;
-        start | demo | accounts | auth | config | export | keys | logs | metrics | open | requests | sessions | stats | status | top | vault | version)
+        start | run | env | daemon | doctor | shell-integration | demo | accounts | auth | config | export | keys | logs | metrics | open | \
+            requests | sessions | stats | status | top | vault | version)
             ensure_environment run
             exec "$VENV/bin/codemie-proxy" "$command" "$@"
             ;;
         dump | web) ensure_environment run; "$command" "$@" ;;
         test | check) ensure_environment dev; "run_$command" "$@" ;;
+        test-agents) ensure_environment dev; run_test -p no:cacheprovider tests/agents "$@" ;;
         bench | soak) ensure_environment dev; cd "$ROOT/tests"; exec "$VENV/bin/python" -m "$command.run" "$@" ;;
-        *)
-            say "unknown command: $command"
-            usage >&2
-            exit 2
-            ;;
+        *) say "unknown command: $command"; usage >&2; exit 2 ;;
     esac
 }
 

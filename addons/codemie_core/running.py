@@ -16,6 +16,8 @@ from pathlib import Path
 
 from codemie_core.places import Places
 
+_DEAD = ("Z", "X")
+
 
 @dataclass(frozen=True, slots=True)
 class RunningProxy:
@@ -33,18 +35,20 @@ class RunningProxy:
 
 
 def process_started(pid: int) -> str | None:
-    """When the process with this id began, in the system's own words; None when there is none."""
+    """When the process with this id began, in the system's own words; None when there is none, or only its remains."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
-            # The name in parentheses may hold spaces; start time is field 22 of the line (proc(5)).
-            return stat.read_text().rpartition(")")[2].split()[19]
+            # The name in parentheses may hold spaces; state and start time are fields 3 and 22 of the line (proc(5)).
+            fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             return None
-    found = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False
-    )
-    return found.stdout.strip() or None
+        # One that was killed, and whose parent has not asked how it ended, as in a container without an init.
+        return None if fields[0] in _DEAD else fields[19]
+    command = ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    state, _, began = found.stdout.strip().partition(" ")
+    return None if state[:1] in _DEAD else began.strip() or None
 
 
 def this_process() -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mitmproxy.master import Master
@@ -9,6 +10,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from codemie_core import __version__
 from codemie_core.errors import Api, api_of
+from codemie_core.interception import trust
+from codemie_core.interception.authority import CERTIFICATE_FILE
+from codemie_core.places import Places
 from codemie_core.target import parse_target
 
 _ASK_INSTEAD = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -84,10 +88,13 @@ def by_base_url(url: str, apis: set[Api]) -> list[str]:
 
 
 def by_proxy(url: str, confdir: Path) -> list[str]:
-    """For agents that only know HTTPS_PROXY: they must trust mitmproxy's certificate too."""
-    certificate = confdir / "mitmproxy-ca-cert.pem"
+    """For agents that only know HTTPS_PROXY: they must trust the proxy's certificate too."""
+    places = Places.from_env(os.environ)
+    bundle = trust.bundle_path(places, os.environ)
+    own = confdir == trust.confdir(places) and bundle.exists()
+    trusted = bundle if own else confdir / CERTIFICATE_FILE
     return [
         "  Any agent or SDK",
         f"    export HTTPS_PROXY={url}",
-        f"    export NODE_EXTRA_CA_CERTS={certificate} SSL_CERT_FILE={certificate}",
+        f"    export NODE_EXTRA_CA_CERTS={trusted} SSL_CERT_FILE={trusted}",
     ]

@@ -10,9 +10,10 @@ import errno
 import functools
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
-from mitmproxy import exceptions, options
+from mitmproxy import exceptions, options, optmanager
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from mitmproxy.tools import cmdline, dump
 from mitmproxy.tools import main as tools
@@ -58,8 +59,16 @@ ONLY_BEYOND_REVERSE = ("dnsresolver", "onboarding", "stripdnshttpsrecords")
 class Launcher(dump.DumpMaster):
     """A DumpMaster that sheds idle addons and tells when it is up."""
 
-    def __init__(self, opts: options.Options, all_addons: bool, ready: Callable[[Launcher], None]) -> None:
+    def __init__(
+        self,
+        opts: options.Options,
+        all_addons: bool,
+        ready: Callable[[Launcher], None],
+        usual_config: bool = False,
+    ) -> None:
         super().__init__(opts)
+        if usual_config:
+            read_usual_config(opts)
         self._all_addons = all_addons
         self._ready = ready
         self._shed: list[str] = []
@@ -101,6 +110,15 @@ class Launcher(dump.DumpMaster):
                         f"{option} cannot be set now: its addon was left out as idle. "
                         f"Start with --all-addons, or set it from the start."
                     )
+
+
+def read_usual_config(opts: options.Options) -> None:
+    """The settings a user has given mitmproxy, from where mitmproxy would have read them."""
+    folder = Path(opts.confdir).expanduser()
+    try:
+        optmanager.load_paths(opts, str(folder / "config.yaml"), str(folder / "config.yml"))
+    except exceptions.OptionsError as problem:
+        raise SettingsError(str(problem)) from None
 
 
 def idle_addons(opts: options.Options) -> list[str]:
@@ -146,9 +164,14 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {where} ({error.strerror or error}); --listen-host and --port choose another address"
 
 
-def run(arguments: Sequence[str], all_addons: bool, ready: Callable[[Launcher], None]) -> None:
-    """mitmdump with these arguments, until it is told to end."""
-    made = functools.partial(Launcher, all_addons=all_addons, ready=ready)
+def run(
+    arguments: Sequence[str], all_addons: bool, ready: Callable[[Launcher], None], usual_config: bool = False
+) -> None:
+    """mitmdump with these arguments, until it is told to end.
+
+    `usual_config`: read mitmproxy's own config.yaml although the arguments name another `confdir`.
+    """
+    made = functools.partial(Launcher, all_addons=all_addons, ready=ready, usual_config=usual_config)
     tools.run(cast(type[Launcher], made), cmdline.mitmdump, arguments, _filters)
 
 

@@ -106,9 +106,18 @@ def _without_target(options: Mapping[str, str], environ: Mapping[str, str]) -> P
     )
 
 
-def arguments(plan: Plan, port: int | None, listen_host: str, quiet: bool, passed_on: Sequence[str]) -> list[str]:
+def arguments(
+    plan: Plan,
+    port: int | None,
+    listen_host: str,
+    quiet: bool,
+    passed_on: Sequence[str],
+    confdir: Path | None = None,
+) -> list[str]:
     """The command line for mitmdump's own parser; what the user passes on comes last and wins."""
     made = ["-s", str(BUNDLE)]
+    if confdir is not None:
+        made += ["--set", f"confdir={confdir}"]
     if "listen_host" not in set_options(passed_on):  # Given as --set it would lose against our flag.
         made += ["--listen-host", listen_host]
     if plan.mode:
@@ -124,6 +133,11 @@ def arguments(plan: Plan, port: int | None, listen_host: str, quiet: bool, passe
     if quiet:
         made += ["--set", "flow_detail=0"]
     return [*made, *passed_on]
+
+
+def wants_own_authority(plan: Plan, passed_on: Sequence[str]) -> bool:
+    """Does this proxy answer TLS in other hosts' names, and has the user not said with which authority?"""
+    return plan.mode == "regular" and "confdir" not in set_options(passed_on)
 
 
 def set_options(passed_on: Sequence[str]) -> dict[str, str]:

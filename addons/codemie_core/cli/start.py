@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,10 +70,23 @@ def start(
 
     passed_on: Sequence[str] = context.meta[_PASSED_ON]
     planned = plan.make(target, regular, passed_on, os.environ, profile)
-    arguments = plan.arguments(planned, port, listen_host, quiet, passed_on)
+    confdir = _own_authority() if plan.wants_own_authority(planned, passed_on) else None
+    arguments = plan.arguments(planned, port, listen_host, quiet, passed_on, confdir)
     loop = event_loop.choose_event_loop()
     _say(planned)
-    launcher.run(arguments, all_addons, lambda master: typer.echo(banner.text(master, loop)))
+    launcher.run(
+        arguments, all_addons, lambda master: typer.echo(banner.text(master, loop)), usual_config=confdir is not None
+    )
+
+
+def _own_authority() -> Path:
+    """Made before the proxy starts: two that start at once would each make one."""
+    from codemie_core.interception import trust
+    from codemie_core.places import Places
+
+    places = Places.from_env(os.environ)
+    trust.make_trust(places, os.environ)
+    return trust.confdir(places)
 
 
 def _say(planned: Plan) -> None:
