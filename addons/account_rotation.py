@@ -39,14 +39,17 @@ from codemie_core.accounts.turn import (
 from codemie_core.accounts.verdicts import judge_event
 from codemie_core.accounts.way_out import ProxyHost
 from codemie_core.addon import Addon, AddonSettings, errors_only, report
+from codemie_core.agents import CODEX
 from codemie_core.core_addon import core_of
 from codemie_core.durations import Duration
 from codemie_core.errors import Problem, SettingsError
 from codemie_core.exchange import RUN_ID, Attempt, Exchange, exchange_of
-from codemie_core.model_name import asked_model
+from codemie_core.model_name import asked_model, named_model
 from codemie_core.policy import Answer, AttemptPlan, Retry
 from codemie_core.refusal import refuse
 from codemie_core.scope import address_of, normal_host
+from codemie_core.seams.socket_layer import close_socket
+from codemie_core.websocket.closing import OTHER_ACCOUNT
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +171,7 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         origin = f"{request.scheme}://{address_of(normal_host(request.host), request.port)}"
         if not (self.pool.homes(origin) or self.keeper.trouble):
             return
-        call = call_of(request.method, request.path)
+        call = call_of(request.method, request.path, request.host)
         if call is Call.CONTROL:
             return
         if "sec-fetch-site" in request.headers and not isinstance(flow.client_conn.proxy_mode, ReverseMode):
@@ -184,7 +187,10 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
     async def _serve(self, flow: http.HTTPFlow, exchange: Exchange, plan: AttemptPlan, origin: str, call: Call) -> None:
         request, agent = flow.request, exchange.agent
         raw = request.raw_content or b""
-        model = asked_model(request.path, raw, request.headers.get("content-encoding", ""))
+        encoding = request.headers.get("content-encoding", "")
+        model = asked_model(request.path, raw, encoding)
+        if encoding and not model:
+            model = named_model(await exchange.request_json(flow))
         client = exchange.client_key or flow.client_conn.peername[0]
         named = exchange.conversation_id
         stored = call is Call.RESOURCE or (not named and keeps_answers(request.path, raw))
@@ -257,8 +263,13 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
             exchange.observers.append(turn.tail)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """A limit that comes as a message counts like one that ends a stream, and is the client's as it is."""
-        turn = self._turns.get(exchange_of(flow).request_id)
+        """A limit that comes as a message counts like one that ends a stream.
+
+        It is the client's as it is, but for Codex while another account could serve: Codex gives up over the message,
+        and after a close it connects again, which is a new choice, and repeats its turn.
+        """
+        exchange = exchange_of(flow)
+        turn = self._turns.get(exchange.request_id)
         messages = flow.websocket.messages if flow.websocket is not None else []
         if turn is None or not messages or messages[-1].from_client:
             return
@@ -268,6 +279,10 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
             model = turn.model or next(filter(None, asked), "")
             self.pool.failed(turn.choice.account.id, model, verdict, turn.choice)
             self.keeper.note()
+            after = self.pool.peek(turn.ask)
+            other = isinstance(after, Choice) and after.account.id != turn.choice.account.id
+            if other and exchange.agent is CODEX and close_socket(flow, OTHER_ACCOUNT):
+                messages[-1].drop()
 
     def exchange_done(self, exchange: Exchange) -> None:
         """An error that ended the stream counts against its account; a client that left counts for nothing."""

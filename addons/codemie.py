@@ -9,10 +9,13 @@ from codemie_core import loading
 addons = loading.load_addons(
     # 0-10: the ground rules
     ("upstream_attempts", "open"),  #   0  open    first: every later addon sees a flow that streams and may be retried
+    ("tls_interception", "closed"), #   2  closed  before anything inside a tunnel: who looks into it?
+    ("retargeting", "closed"),      #   3  closed  before all that depends on where a request goes
     ("local_endpoints", "open"),    #   5  open    before anything is spent on requests that never leave this machine
     ("proxy_access", "closed"),     #   7  closed  before anybody attaches a credential: who may use this proxy?
     ("sso_auth", "closed"),         #  10  closed  knows the target by then: a session goes only where it belongs
     # 11-49: what the request becomes
+    ("websocket_guard", "open"),    #  12  open    before an account is chosen for an upgrade that is refused
     ("account_rotation", "closed"), #  16  closed  after the sign-in, whose requests it leaves alone
     ("header_injection", "open"),   #  20  open    after whoever changes the target: headers match where it goes
     # 50-100: watching

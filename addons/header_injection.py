@@ -61,7 +61,7 @@ class HeaderInjection(Addon, priority=20):
         )
         hosts: tuple[str, ...] = Field(
             CODEMIE_HOSTS,
-            description="Hosts that get the headers in regular mode, beside those of the CodeMie profile.",
+            description="Hosts that get the headers in regular mode, beside those of the CodeMie profile and sign-in.",
         )
 
         @field_validator("hosts")
@@ -82,8 +82,10 @@ class HeaderInjection(Addon, priority=20):
 
     def settled(self) -> None:
         """Make the headers that are the same for every request."""
-        own, profile = self.settings, core_of(self).layers.profile
-        self._hosts = (*own.hosts, *profile.hosts)
+        own, core = self.settings, core_of(self)
+        profile = core.layers.profile
+        # Where requests are signed in is CodeMie's, whoever named it.
+        self._hosts = (*own.hosts, *profile.hosts, *core.further_hosts.get("sso_auth", ()))
         wanted = profile.requires_integration or own.integration != profile.integration_id
         values = {
             "X-CodeMie-CLI": own.cli,

@@ -30,6 +30,8 @@ from codemie_core.exchange import exchange_of
 from codemie_core.refusal import refuse
 from codemie_core.scope import validate_hosts
 from codemie_core.seams import install
+from codemie_core.seams.socket_layer import close_socket
+from codemie_core.websocket.closing import KEY_REVOKED
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ class ProxyAccess(Addon, priority=7, fail="closed"):
         self._guard = BrowserGuard()
         self._strangers: WeakSet[connection.Client] = WeakSet()
         """Connections on which nothing has passed so far."""
-        self._tunnels: WeakKeyDictionary[connection.Client, str] = WeakKeyDictionary()
+        self._tunnels: WeakKeyDictionary[object, str] = WeakKeyDictionary()
         """Connections after a CONNECT, with the id of its key; "" when it needed none."""
         self._sockets: WeakKeyDictionary[http.HTTPFlow, str] = WeakKeyDictionary()
         """WebSockets, in the same way."""
@@ -103,6 +105,7 @@ class ProxyAccess(Addon, priority=7, fail="closed"):
         except SettingsError as problem:
             report(self, str(problem))
         core.asks_for_keys = self._asks
+        core.tunnels.may_pass = self._may_pass
 
     def configure(self, updated: set[str]) -> None:
         """The address it was told to listen on is one of its names."""
@@ -121,6 +124,10 @@ class ProxyAccess(Addon, priority=7, fail="closed"):
     def _asks(self) -> bool:
         # An addon that is switched off asks nobody, so clients on other machines must stay out.
         return self.status.at_work and self._watch().closed
+
+    def _may_pass(self, client: object) -> bool:
+        """A tunnel that mitmproxy makes no flow of: nobody hears of its bytes but through this question."""
+        return not self.status.at_work or self._holds_key(self._tunnels.get(client, ""))
 
     def _watch(self) -> KeyWatch:
         assert self._keys is not None  # set by load; without it everything that asks is refused
@@ -233,9 +240,10 @@ class ProxyAccess(Addon, priority=7, fail="closed"):
             flow.error = before
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """An open WebSocket carries nothing any more once its key is revoked."""
+        """An open WebSocket carries nothing any more once its key is revoked, and ends where `websocket_guard` is."""
         if flow.websocket is not None and not self._holds_key(self._sockets.get(flow, "")):
             flow.websocket.messages[-1].drop()
+            close_socket(flow, KEY_REVOKED)
 
 
 UNUSABLE = Problem(

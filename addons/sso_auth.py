@@ -110,7 +110,7 @@ class SsoAuth(Addon, priority=10, fail="closed"):
         if given := given_session(profile, url, environ):  # Its mistakes are to be told at start.
             fix = f"Put a new token into {given.source} and restart the proxy."
         self._url, self._fix, self._place = url, fix, place_of(url) if url else None
-        core.signed_hosts = (address_of(self._place.host[0], self._place.port),) if self._place else ()
+        core.further_hosts[self.name] = (address_of(self._place.host[0], self._place.port),) if self._place else ()
         self._keeper = Keeper(load, lambda: store.signature(url), self._check)
         # The attempt machine starts no hook that nobody has, so a proxy of other APIs pays nothing for this addon.
         for hook in AT_WORK:

@@ -86,6 +86,7 @@ class UpstreamAttempts(Addon, priority=0):
         except UnsupportedMitmproxy as problem:
             report(self, str(problem))
             return
+        core_of(self).tunnels.way_out = lambda scheme, host, port: self._egress.via(scheme, host, port)
         # Eager connections hang up on the client when the upstream is down, before any addon runs.
         ctx.options.update(connection_strategy="lazy")
         if not ctx.options.has_changed("tcp_timeout"):

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Real agents have a command of their own: ./run.sh test-agents.
+collect_ignore = ["agents"]
+
 # Read by OpenSSL, httpx, requests and Node: any of them would change whom a test trusts.
 TRUST_VARIABLES = frozenset(
     {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}

@@ -24,7 +24,7 @@ from support.proxy import ADDONS, BUNDLE, reverse
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 PICTURES = sorted((DOCS / "pictures").glob("*.svg"))
 
 # Names that look like options and are none.

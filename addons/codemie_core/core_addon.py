@@ -7,6 +7,7 @@ cannot choose the address mitmproxy listens on; that part fails closed.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -20,8 +21,10 @@ from codemie_core import __version__, options
 from codemie_core.addon import Addon, note
 from codemie_core.bundle_settings import BundleSettings
 from codemie_core.errors import SettingsError
-from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal
-from codemie_core.heap import Heap
+from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal, ending_of
+from codemie_core.interception.first_party import is_control
+from codemie_core.interception.tunnels import TunnelRules
+from codemie_core.interpreter import Interpreter
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
 from codemie_core.scope import address_of, host_matches, is_local
@@ -51,11 +54,12 @@ class CoreAddon:
         self.tally = Tally()
         self.asks_for_keys: Callable[[], bool] = _of_nobody
         """Does an addon ask every client for a key? Then clients on other machines may come in."""
-        self.signed_hosts: tuple[str, ...] = ()
-        """Where an addon signs requests in, as host:port: in scope wherever that was named."""
+        self.further_hosts: dict[str, tuple[str, ...]] = {}
+        """Hosts that addons, by name, need in scope wherever else they are named: a gateway, those of rules."""
+        self.tunnels = TunnelRules()
         self.admin_port: int | None = None
         """Where the operator's side listens on this machine."""
-        self._heap = Heap()
+        self._interpreter = Interpreter()
         self._configured = False
         self._failed_observers: set[str] = set()
 
@@ -107,8 +111,13 @@ class CoreAddon:
         if isinstance(flow.client_conn.proxy_mode, ReverseMode):
             return True
         # Not pretty_host: what the Host header claims does not change where the request goes.
-        address = address_of(flow.request.host, flow.request.port)
-        return host_matches(address, (*self.settings.hosts, *self.layers.profile.hosts, *self.signed_hosts))
+        host, port = flow.request.host, flow.request.port
+        return self.acts_on(host, port) and not is_control(host, flow.request.path)
+
+    def acts_on(self, host: str, port: int) -> bool:
+        """Is this one of the hosts named? In regular mode the bundle acts on those, and only they are decrypted."""
+        further = itertools.chain.from_iterable(self.further_hosts.values())
+        return host_matches(address_of(host, port), (*self.settings.hosts, *self.layers.profile.hosts, *further))
 
     def _check_names(self, settings: BundleSettings) -> None:
         known = {addon.name: addon for addon in self.addons_in_order}
@@ -146,7 +155,7 @@ class CoreAddon:
         self.layers.problems.clear()
         if not stop:
             self.running_since = time.time()
-            self._heap.settle()
+            self._interpreter.settle()
             self._enter_register()
             logger.info("codemie-proxy %s is running with %s", __version__, ", ".join(self._active()) or "no addon")
 
@@ -269,7 +278,7 @@ class CoreAddon:
         """It broke off. A client that hangs up fires only this."""
         exchange = BOOK.of(flow)
         message = flow.error.msg if flow.error else ""
-        await self._close(exchange, _ending(exchange, message), message)
+        await self._close(exchange, ending_of(exchange, message), message)
         self._trim()
 
     async def websocket_end(self, flow: http.HTTPFlow) -> None:
@@ -296,7 +305,7 @@ class CoreAddon:
 
     async def done(self) -> None:
         """Close what is open, then stop the addons in reverse order; mitmproxy fires this before open flows end."""
-        self._heap.leave()
+        self._interpreter.leave()
         for exchange in BOOK.still_open():
             await self._close(exchange, Terminal.PROXY_STOPPED)
         for addon in self.addons_in_order:
@@ -304,15 +313,6 @@ class CoreAddon:
         for addon in reversed(self.addons_in_order):
             await addon.finish(within=STOP_BOUND)
         remove_entry(self.places, RUN_ID)
-
-
-def _ending(exchange: Exchange, message: str) -> Terminal:
-    """How an exchange ended that mitmproxy reports as an error, where the attempt machine has not said so already."""
-    if message.lower().startswith(("client disconnected", "stream reset by client", "peer closed")):
-        return Terminal.CLIENT_CANCELLED
-    # Without an attempt nobody was asked: mitmproxy itself found the request malformed.
-    refused = exchange.plan is not None and not exchange.attempts
-    return Terminal.REFUSED if refused else Terminal.UPSTREAM_ERROR
 
 
 def _of_nobody() -> bool:

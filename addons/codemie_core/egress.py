@@ -49,7 +49,7 @@ class Egress:
     def via(self, scheme: str, host: str, port: int) -> OutboundProxy | None:
         """The proxy for this upstream, or None for a direct connection. Loopback is always direct."""
         proxy = self.proxies.get(scheme)
-        if proxy is None or _is_loopback(host) or any(_bypasses(rule, host, port) for rule in self.bypass):
+        if proxy is None or _is_loopback(host) or any(bypasses(rule, host, port) for rule in self.bypass):
             return None
         return proxy
 
@@ -92,7 +92,8 @@ def parse_proxy(url: str, source: str) -> OutboundProxy:
     return OutboundProxy(scheme, parts.hostname, port or (443 if scheme == "https" else 80), authorization)
 
 
-def _bypasses(rule: str, host: str, port: int) -> bool:
+def bypasses(rule: str, host: str, port: int) -> bool:
+    """Does this rule of a NO_PROXY keep requests to this upstream from the proxy?"""
     if rule == "*":
         return True
     name, colon, wanted = rule.rpartition(":")

@@ -37,6 +37,9 @@ from codemie_core.usage.record import NO_LABELS, Labels
 logger = logging.getLogger(__name__)
 
 MAX_PARSED_BODY = 64 * 1024 * 1024
+SURELY_PARSED = 1024 * 1024
+MOST_INFLATED = 20
+"""What agents send is text: compressed it becomes some three to eight times smaller."""
 PARSE_OFF_LOOP = 256 * 1024
 """Bytes from which a body is decoded and parsed in a thread: parsing takes a good part of a millisecond."""
 
@@ -137,6 +140,8 @@ class Exchange:
     attempts: list[Attempt] = field(default_factory=list)
     credentials: list[Credential] = field(default_factory=list)
     """Attached to a copy of the request on its way out, where they fit; never to the flow."""
+    withheld: frozenset[bytes] = frozenset()
+    """Names of the client's headers that stay here, lower-case: they are for the host it was sent away from."""
     held_back: int = 0
     """Credentials that did not belong to the address an attempt went to."""
     observers: list[Observer] = field(default_factory=list, repr=False)
@@ -238,10 +243,21 @@ class Exchange:
         flow.metadata["codemie.session_id"] = self.session_id
 
 
+def ending_of(exchange: Exchange, message: str) -> Terminal:
+    """How an exchange ended that mitmproxy reports as an error, where the attempt machine has not said so already."""
+    if message.lower().startswith(("client disconnected", "stream reset by client", "peer closed")):
+        return Terminal.CLIENT_CANCELLED
+    # Without an attempt nobody was asked: mitmproxy itself found the request malformed.
+    refused = exchange.plan is not None and not exchange.attempts
+    return Terminal.REFUSED if refused else Terminal.UPSTREAM_ERROR
+
+
 def parse_json(raw: bytes, content_encoding: str) -> object | None:
     """Decode and parse; None for anything that is not JSON or larger than the bound."""
     plain = not content_encoding and len(raw) <= MAX_PARSED_BODY
-    body = raw if plain else decode_bounded(raw, content_encoding, MAX_PARSED_BODY)
+    # A thread is no help against a bomb: whoever parses holds the interpreter, and objects take far more than text.
+    most = min(MAX_PARSED_BODY, max(SURELY_PARSED, MOST_INFLATED * len(raw)))
+    body = raw if plain else decode_bounded(raw, content_encoding, most)
     return None if body is None else loads(body)
 
 

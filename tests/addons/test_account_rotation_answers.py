@@ -14,6 +14,7 @@ from codemie_core.accounts.verdicts import LIMITED, OVERLOAD
 from codemie_core.errors import Problem
 from codemie_core.exchange import Terminal, exchange_of
 from codemie_core.policy import Answer, Failure, Reason, Retry
+from codemie_core.websocket.closing import OTHER_ACCOUNT
 from support.core_room import Room
 from support.pools import GUESS, Clock
 from support.rotation_room import (
@@ -186,6 +187,45 @@ async def test_a_limit_that_comes_as_a_message_counts_against_its_account(pool: 
         assert flow.websocket.messages[-1].content == limit
         assert await served(room, asked()) == "planted-spare"
         assert "opus" in str(benched)
+
+
+LIMITED_MESSAGE = b'{"type":"error","status":429,"error":{"type":"usage_limit_reached","message":"no"}}'
+
+
+@pytest.mark.parametrize(
+    ("agent", "others", "ours", "closed"),
+    [
+        ("codex_cli_rs/0.1", True, True, True),
+        ("codex_cli_rs/0.1", False, True, False),
+        ("codex_cli_rs/0.1", True, False, False),
+        ("another/1.0", True, True, False),
+    ],
+)
+async def test_codex_is_asked_to_connect_again_where_another_account_can_take_over(
+    agent: str, others: bool, ours: bool, closed: bool, pool: StoredHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endings: list[object] = []
+
+    def close(_: object, ending: object) -> bool:
+        endings.append(ending)
+        return ours
+
+    monkeypatch.setattr("account_rotation.close_socket", close)
+    async with rotating() as room:
+        if not others:
+            for account in addon_of(room).pool.accounts:
+                if account.name != "main":
+                    addon_of(room).pool.failed(account.id, "", GUESS)
+        flow = asked("/v1/responses", method="GET", body=b"", agent=agent)
+        assert await served(room, flow) == "planted-main"
+        await answered(room, flow, 101)
+        flow.websocket = WebSocketData()
+        for from_client, content in (True, b'{"model": "opus"}'), (False, b"{}"), (False, LIMITED_MESSAGE):
+            flow.websocket.messages.append(WebSocketMessage(1, from_client, content))
+            await room.fire("websocket_message", flow)
+        assert flow.websocket.messages[-1].dropped is closed
+        assert endings == ([OTHER_ACCOUNT] if closed or not ours else [])
+        assert reason(room, "main") == LIMITED
 
 
 async def test_a_client_that_left_counts_for_nothing(pool: StoredHome) -> None:

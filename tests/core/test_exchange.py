@@ -197,6 +197,14 @@ def test_a_decoded_body_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert exchange_module.parse_json(bomb, "gzip") is None
 
 
+def test_a_body_that_grows_as_no_text_does_is_not_parsed() -> None:
+    # Some kilobytes, that would take gigabytes and hold every thread for seconds.
+    bomb = gzip.compress(b"[" + b'{"a":1},' * 200_000 + b"0]")
+    assert exchange_module.parse_json(bomb, "gzip") is None
+    text = gzip.compress(json.dumps([uuid.uuid4().hex * 3 for _ in range(20_000)]).encode())
+    assert len(exchange_module.parse_json(text, "gzip") or ()) == 20_000  # type: ignore[arg-type] # a list
+
+
 def test_the_first_word_on_how_it_ended_counts(book: ExchangeBook) -> None:
     exchange = book.of(request())
     exchange.end(Terminal.TRUNCATED, "cut")

@@ -2,14 +2,21 @@
 
 import gzip
 import json
+import random
 import zlib
+from collections.abc import Callable
 
+import brotli  # type: ignore[import-untyped] # ships no type information
 import pytest
+import zstandard
 
-from codemie_core.model_name import LOOKED_AT, asked_model
+from codemie_core.model_name import LOOKED_AT, asked_model, named_model
 
 MESSAGES = "/v1/messages"
 LONG = "word " * 50_000
+DICE = random.Random(7)
+PROSE = " ".join("".join(DICE.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(6000))
+"""Compresses as an agent's instructions do: not to next to nothing."""
 
 
 @pytest.mark.parametrize(
@@ -36,3 +43,36 @@ def test_a_compressed_body_is_opened_a_little() -> None:
     assert asked_model("/v1/responses", body, "unknown") == ""
     assert asked_model("/v1/responses", b"garbage", "gzip") == ""
     assert asked_model("/v1/responses", gzip.compress(b" " * LOOKED_AT + body), "gzip") == ""
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("br", brotli.compress),
+        ("zstd", zstandard.ZstdCompressor().compress),
+    ],
+)
+def test_the_model_of_a_compressed_body_is_found_whatever_its_coding(
+    coding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    body = compress(json.dumps({"model": "gpt-5-codex", "instructions": PROSE}).encode())
+    assert len(body) > 8192
+    assert asked_model("/v1/responses", body, coding) == "gpt-5-codex"
+    assert asked_model("/v1/responses", compress(b"[" * 50_000_000), coding) == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [
+        ({"model": "m"}, "m"),
+        ({"model": 7}, ""),
+        ({"model": "a\nb"}, ""),
+        ({"model": "m" * 201}, ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_the_model_of_a_parsed_body_is_a_name_or_nothing(body: object, model: str) -> None:
+    assert named_model(body) == model

@@ -44,9 +44,10 @@ def secure(home: Path) -> Iterator[UpstreamThread]:
 
 @pytest.fixture(scope="module")
 def gate(home: Path, secure: UpstreamThread) -> Iterator[Door]:
-    """In regular mode; it acts on localhost and on nothing else."""
+    """In regular mode; it acts on localhost and on nothing else, and decrypts 127.0.0.1 too."""
     options = {
         "codemie_hosts": ["localhost"],
+        "codemie_tls_interception_hosts": ["127.0.0.1"],
         "codemie_upstream_attempts_ca_file": home / "authority.pem",
         "flow_detail": 4,
     }

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from codemie_core.demo.threaded import UpstreamThread
+from support import forged
 from support.cli import COMMAND, Outcome, environ
 from support.postgres import Postgres, running_postgres
 from support.proxy import BUNDLE, Mitmproxy, reverse
@@ -43,15 +44,7 @@ def upstream() -> Iterator[UpstreamThread]:
 
 def accounts(*arguments: str, typed: str = "", **env: str) -> Outcome:
     """Run the command as a process, with `typed` on a pipe."""
-    done = subprocess.run(
-        [*COMMAND, "accounts", *arguments],
-        input=typed,
-        env=environ(**env),
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
+    done = forged.run([*COMMAND, "accounts", *arguments], environ(**env), typed=typed)
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 

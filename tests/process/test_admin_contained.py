@@ -150,7 +150,7 @@ async def test_of_a_plane_that_nobody_looks_at_nothing_is_loaded(disabled: str, 
     looking.write_text(LOOKING)
     options = {**FAST, **({"codemie_disabled": disabled} if disabled else {})}
     async with Upstream() as upstream:
-        with reverse(upstream.url, scripts=(BUNDLE, looking), options=options) as proxy:
+        with reverse(upstream.url, scripts=(BUNDLE, looking), options=options, fresh=True) as proxy:
             await streams(proxy, upstream, nothing)
             details = {one["name"]: one["details"] for one in (await asyncio.to_thread(proxy.health))["addons"]}
             assert bool(details["admin_server"].get("port")) is not bool(disabled)

@@ -99,7 +99,7 @@ async def secure(tmp_path: Path) -> AsyncIterator[Upstream]:
 @pytest.fixture
 def tunneling(secure: Upstream, tmp_path: Path, codemie_home: Path) -> Iterator[Mitmproxy]:
     options = options_for(secure.url.replace("127.0.0.1", "localhost"), codemie_home)
-    trust = {"codemie_upstream_attempts_ca_file": tmp_path / "authority.pem"}
+    trust = {"codemie_upstream_attempts_ca_file": tmp_path / "authority.pem", "codemie_tls_interception_hosts": OTHER}
     with Mitmproxy(options=options | trust) as proxy:
         yield proxy
 

@@ -19,7 +19,7 @@ from codemie_core.demo.threaded import UpstreamThread
 from codemie_core.places import Places
 from codemie_core.store.database import open_database
 from codemie_core.store.place import DATABASE_VARIABLE
-from support import turn_rows
+from support import forged, turn_rows
 from support.cli import COMMAND, environ, run
 from support.history_cli import keep, now_ms, some_turns
 from support.postgres import Postgres, running_postgres
@@ -70,8 +70,7 @@ def test_every_command_answers(history: None, tmp_path: Path) -> None:
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The command, running; gone at the end."""
-    command, pipe = [*COMMAND, *arguments], subprocess.PIPE
-    with subprocess.Popen(command, env=environ(), text=True, stdout=pipe, stderr=pipe) as process:
+    with forged.start([*COMMAND, *arguments], environ()) as process:
         try:
             yield process
         finally:

@@ -48,6 +48,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, upstream_port: int, record: 
         scripts=(BUNDLE, recorder.SCRIPT),
         options={"flow_detail": 0, "codemie_upstream_attempts_backoff": "2ms"},
         env=recorder.env(record),
+        fresh=True,
     ) as running:
         yield running
 

@@ -39,8 +39,12 @@ def tls_port() -> int:
 
 @pytest.fixture(scope="module")
 def regular(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Mitmproxy]:
-    """Acts on localhost and on nothing else: 127.0.0.1 is any other host."""
-    options = {"codemie_hosts": ["localhost", "upstream.test"], "codemie_upstream_attempts_ca_file": authority.pem}
+    """Acts on localhost and on nothing else: 127.0.0.1 is any other host, though one that is decrypted."""
+    options = {
+        "codemie_hosts": ["localhost", "upstream.test"],
+        "codemie_tls_interception_hosts": "127.0.0.1",
+        "codemie_upstream_attempts_ca_file": authority.pem,
+    }
     with shared_proxy(tmp_path_factory.mktemp("regular"), options=options | QUICK) as running:
         yield running
 

@@ -120,7 +120,7 @@ def test_the_browser_signs_in(home: StoredHome, server: OAuthServer, tmp_path: P
 
 def test_the_address_is_enough_and_json_is_alone_on_standard_output(home: StoredHome, server: OAuthServer) -> None:
     server.open.clear()
-    with waiting("login", "lab", "--name", "mine", "--no-browser", "--json") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser", "--json", fresh=True) as (process, address):
         page: list[httpx.Response] = []
         browser = threading.Thread(target=lambda: page.append(come_back(agree(address))))
         browser.start()

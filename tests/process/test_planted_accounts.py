@@ -13,7 +13,6 @@ import re
 import secrets
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ from codemie_core.places import Places
 from codemie_core.store import migrate
 from codemie_core.store.database import open_database
 from codemie_core.store.place import DATABASE_VARIABLE
-from support import cli, secret_service
+from support import cli, forged, secret_service
 from support.certificates import Authority
 from support.connect_proxy import ConnectProxy
 from support.matrix import all_of, ask, upgrade
@@ -137,15 +136,8 @@ def planted() -> Secrets:
 
 def accounts(*arguments: str, typed: str = "", code: int = 0, env: Mapping[str, str] | None = None) -> str:
     """All that the command says."""
-    done = subprocess.run(
-        [*cli.COMMAND, "accounts", *arguments],
-        input=typed,
-        env=cli.environ(**{"CODEMIE_DEBUG": "1", **(env or {})}),
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
+    environ = cli.environ(**{"CODEMIE_DEBUG": "1", **(env or {})})
+    done = forged.run([*cli.COMMAND, "accounts", *arguments], environ, typed=typed)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
@@ -253,7 +245,7 @@ async def test_secrets_of_accounts_are_found_nowhere(
         scene.sign_in(codemie_home, service)
         env = {"CODEMIE_DEBUG": "1", VARIABLE: planted.env}
         args = ("--mode", f"reverse:{upstream.url}", "-w", str(saved))
-        with Mitmproxy(*args, options=options, scripts=(BUNDLE, prying), env=env) as proxy:
+        with Mitmproxy(*args, options=options, scripts=(BUNDLE, prying), env=env, fresh=True) as proxy:
             await scene.requests(proxy)
             await asyncio.to_thread(scene.ask_about)
             process = psutil.Process(proxy.process.pid)

@@ -102,7 +102,7 @@ def test_the_address_is_enough_and_json_is_alone_on_standard_output(
 ) -> None:
     gate = backend.gate()
     backend.answers["/v1/user"] = Step(hold=gate, body=json.dumps({"email": EMAIL}))
-    with waiting("login", "--url", backend.url, "--no-browser", "--json") as (process, address):
+    with waiting("login", "--url", backend.url, "--no-browser", "--json", fresh=True) as (process, address):
         assert re.fullmatch(re.escape(backend.api_url) + r"/v1/auth/login/\d+", address)
         browser = threading.Thread(target=browse, args=(address,))
         browser.start()

@@ -3,7 +3,7 @@
 import pytest
 
 from soak import run
-from soak.run import Sample, growth, soak
+from soak.run import TURNS, Sample, growth, over_http, soak
 
 REQUESTS, PART = 6_000, 1_000
 
@@ -14,12 +14,16 @@ def test_six_thousand_requests_with_failing_accounts_leave_nothing_behind() -> N
     assert growth(samples) == [], "\n".join(told)
     assert len(told) == REQUESTS // PART
     # The upstream fails one request in twenty; clients hear of what cannot be told from their own errors.
-    assert heard.total() == REQUESTS
+    assert over_http(heard) == REQUESTS
     assert heard["200"] > REQUESTS * 0.95
     assert heard["429"] == heard["529"] == heard["401"] == 0
     assert heard["400"] > 0
     assert heard["cut"] > 0
     assert heard["left"] > 0
+    # A WebSocket that is cut or whose account is limited costs a turn, and the connection.
+    assert samples[-1].turns == heard.total() - REQUESTS
+    assert heard["socket turn"] > REQUESTS * TURNS * 0.9
+    assert heard["socket left"] > 0
 
 
 def sample(memory: float = 100.0, tasks: int = 6, descriptors: int = 12) -> Sample:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from codemie_core.demo.script import Step
 from codemie_core.vault import Vault
+from support import forged
 from support.access import until
 from support.cli import COMMAND, Outcome, environ, run
 from support.proxy import Mitmproxy, failing_start, reverse
@@ -118,9 +118,7 @@ def test_killed_in_the_middle_a_running_proxy_and_the_next_one_serve_all_the_sam
         assert post(proxy) == 200
         ended: list[int] = []
         for step in (1, 12, 20, 25, 30, 35, 1000):
-            done = subprocess.run(
-                [COMMAND[0], "-c", KILLED, str(step)], env=environ(), capture_output=True, timeout=40, check=False
-            )
+            done = forged.run([COMMAND[0], "-c", KILLED, str(step)], environ())
             ended.append(done.returncode)
             assert post(proxy) == 200
             assert {name: home.secret(name) for name in KEYS} == KEYS

@@ -34,6 +34,17 @@ async def crowd(port: int, requests: int, dice: random.Random) -> Counter[str]:
     return heard
 
 
+async def passers_by(port: int, count: int, dice: random.Random) -> None:
+    """They connect, some begin to say something, and are gone."""
+    for _ in range(count):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        if dice.random() < 0.5:
+            whole = request("talk", False)
+            writer.write(whole[: dice.randrange(len(whole))])
+        await asyncio.sleep(dice.random() * 0.01)
+        writer.transport.abort()
+
+
 async def visit(port: int, stay: int, dice: random.Random, heard: Counter[str]) -> None:
     """One connection for up to so many requests; ends early when either side closes it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,9 +1,10 @@
 """Does the proxy stay as it was? `./run.sh soak`, or `python -m soak.run` within tests/.
 
-Many thousand requests through a real mitmdump with the bundle and a pool of a hundred accounts, at an upstream that
-answers some with 429, 529, 503, 401, an error event, half a stream or not at all, for clients of whom some leave. After
-every part all connections are closed, and what the proxy then still holds is shown: memory, file descriptors, threads,
-tasks, open exchanges. Ends with 1 when any of it has grown since the first fifth.
+Many thousand requests, and turns over WebSockets beside them, through a real mitmdump with the bundle and a pool of a
+hundred accounts, at an upstream that answers some with 429, 529, 503, 401, an error event, half a stream or not at all,
+for clients of whom some leave, and others come only to connect. After every part all connections are closed, and what
+the proxy then still holds is shown: memory, file descriptors, threads, tasks, open exchanges. Ends with 1 when any of it
+has grown since the first fifth.
 """
 
 import argparse
@@ -21,9 +22,12 @@ from pathlib import Path
 
 from bench.pools import fill
 from bench.targets import BUNDLE, ROOT, Proxy, dump, proxies, upstream_process
-from soak import clients, state
+from soak import clients, sockets, state
 
 REQUESTS, PART = 100_000, 5_000
+TURNS = 0.1
+"""Turns over WebSockets, and connections that are only opened, as shares of the requests."""
+IDLE = 0.04
 ACCOUNTS = 100
 REST_SECONDS = 1.2
 """After a part: the proxy closes connections, saves, and tells how it is."""
@@ -46,6 +50,7 @@ class Sample:
     """What the proxy holds when nobody asks it for anything. `memory` is resident MB."""
 
     requests: int
+    """Those over HTTP; `turns` are those over WebSockets."""
     memory: float
     descriptors: int
     threads: int
@@ -53,6 +58,7 @@ class Sample:
     exchanges: int
     rate: float
     """Requests per second in the part before."""
+    turns: int = 0
 
 
 def main() -> int:
@@ -61,39 +67,61 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run.sh soak", description=teaching[0], epilog=teaching[2])
     parser.add_argument("--requests", type=int, default=REQUESTS, help=f"how many (default: {REQUESTS})")
     parser.add_argument("--part", type=int, default=PART, help=f"how many between two looks (default: {PART})")
+    parser.add_argument("--turns", type=int, help="over WebSockets, in all (default: a tenth of the requests)")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "soak.json", help="where results go")
     arguments = parser.parse_args()
     if arguments.requests < 5 * arguments.part:
         parser.error("it takes five parts or more to tell growth: ask for more --requests or for a smaller --part")
-    samples, heard = soak(arguments.requests, arguments.part, partial(print, flush=True))
+    samples, heard = soak(arguments.requests, arguments.part, partial(print, flush=True), arguments.turns)
     problems = growth(samples)
     print("clients heard: " + ", ".join(f"{what} {count}" for what, count in sorted(heard.items())))
-    print("\n".join(problems) or f"it stayed as it was, over {samples[-1].requests} requests")
+    last = samples[-1]
+    print("\n".join(problems) or f"it stayed as it was, over {last.requests} requests and {last.turns} turns")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     found = {"samples": [asdict(sample) for sample in samples], "heard": heard, "problems": problems}
     arguments.json.write_text(json.dumps(found, indent=2) + "\n")
     return 1 if problems else 0
 
 
-def soak(requests: int, part: int, progress: Callable[[str], None]) -> tuple[list[Sample], Counter[str]]:
-    """A sample after every part, and what the clients heard in all."""
+def soak(
+    requests: int, part: int, progress: Callable[[str], None], turns: int | None = None
+) -> tuple[list[Sample], Counter[str]]:
+    """A sample after every part, and what the clients heard in all: of WebSockets, words that begin with "socket"."""
     samples: list[Sample] = []
     heard: Counter[str] = Counter()
     dice = random.Random(1)
+    share = TURNS if turns is None else turns / requests
     with upstream_process("soak.upstream") as upstream, proxies([TARGET], upstream) as running:
         proxy = running[TARGET.name]
         proxy.resume()
-        while heard.total() < requests:
+        while (done := over_http(heard)) < requests:
             began = time.monotonic()
-            heard += asyncio.run(clients.crowd(proxy.port, min(part, requests - heard.total()), dice))
-            rate = part / (time.monotonic() - began)
+            some = min(part, requests - done)
+            heard += asyncio.run(_part(proxy.port, some, round(some * share), dice))
+            rate = some / (time.monotonic() - began)
             time.sleep(REST_SECONDS)
-            samples.append(sample := look(proxy, heard.total(), rate))
+            samples.append(sample := look(proxy, over_http(heard), rate, heard.total() - over_http(heard)))
             progress(
-                f"{sample.requests:7} requests: {sample.memory:6.1f} MB, {sample.descriptors} descriptors, "
-                f"{sample.threads} threads, {sample.tasks} tasks, {sample.exchanges} open exchanges, {rate:.0f}/s"
+                f"{sample.requests:7} requests, {sample.turns} turns: {sample.memory:6.1f} MB, "
+                f"{sample.descriptors} descriptors, {sample.threads} threads, {sample.tasks} tasks, "
+                f"{sample.exchanges} open exchanges, {rate:.0f}/s"
             )
     return samples, heard
+
+
+def over_http(heard: Counter[str]) -> int:
+    """How many of these were requests, not turns of a WebSocket."""
+    return sum(count for what, count in heard.items() if not what.startswith("socket"))
+
+
+async def _part(port: int, requests: int, turns: int, dice: random.Random) -> Counter[str]:
+    """All at the same time."""
+    requested, said, _ = await asyncio.gather(
+        clients.crowd(port, requests, dice),
+        sockets.crowd(port, turns, dice),
+        clients.passers_by(port, round(requests * IDLE), dice),
+    )
+    return requested + Counter({f"socket {what}": count for what, count in said.items()})
 
 
 def growth(samples: Sequence[Sample]) -> list[str]:
@@ -111,11 +139,11 @@ def growth(samples: Sequence[Sample]) -> list[str]:
     return problems
 
 
-def look(proxy: Proxy, requests: int, rate: float) -> Sample:
+def look(proxy: Proxy, requests: int, rate: float, turns: int) -> Sample:
     """What it holds now; it loads `state.py`, too."""
     descriptors, threads = proxy.held()
     told = json.loads((proxy.home / state.FILE).read_text())
-    return Sample(requests, proxy.memory(), descriptors, threads, told["tasks"], told["exchanges"], rate)
+    return Sample(requests, proxy.memory(), descriptors, threads, told["tasks"], told["exchanges"], rate, turns)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,12 @@ import asyncio
 import json
 import random
 
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Ping, TextMessage
+from wsproto.utilities import RemoteProtocolError
+
 from bench.upstream import Upstream, event, talk
+from soak.socket_words import LIMIT, answered
 
 SEED = 20260417
 
@@ -47,10 +52,64 @@ FAULTS = {
 """How often each happens. Those that cost an account a rest are rare enough for a pool of a hundred."""
 
 
+SOCKET_FAULTS = {"limit": 0.002, "closed": 0.004, "cut": 0.004}
+"""How often a turn of a WebSocket ends in each."""
+
+
 class BadDay(Upstream):
     """One connection; the dice are everybody's."""
 
     dice = random.Random(SEED)
+    turns = 0
+    _socket: WSConnection | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._socket is None and data.startswith(b"GET /v1/responses"):
+            self._upgrade(data)
+        elif self._socket is None:
+            super().data_received(data)
+        else:
+            self._hear(self._socket, data)
+
+    def _upgrade(self, head: bytes) -> None:
+        """The head comes in one piece: the proxy has it as a whole."""
+        fate = self.dice.random()
+        if fate < FAULTS["503"]:
+            self._transport.write(WHOLE["503"])
+            return
+        self._socket = WSConnection(ConnectionType.SERVER)
+        self._socket.receive_data(head)
+        next(self._socket.events())
+        self._transport.write(self._socket.send(AcceptConnection()))
+
+    def _hear(self, socket: WSConnection, data: bytes) -> None:
+        try:
+            socket.receive_data(data)
+            for heard in socket.events():
+                if isinstance(heard, TextMessage) and heard.message_finished:
+                    self._turn(socket)
+                elif isinstance(heard, Ping):
+                    self._transport.write(socket.send(heard.response()))
+                elif isinstance(heard, CloseConnection):
+                    self._transport.write(socket.send(heard.response()))
+                    self._transport.close()
+        except RemoteProtocolError:
+            self._transport.abort()
+
+    def _turn(self, socket: WSConnection) -> None:
+        BadDay.turns += 1
+        words = answered(BadDay.turns)
+        [fate] = self.dice.choices([*SOCKET_FAULTS, ""], [*SOCKET_FAULTS.values(), 1 - sum(SOCKET_FAULTS.values())])
+        if fate == "limit":
+            words = [LIMIT]
+        elif fate:
+            words = words[:3]
+        self._transport.write(b"".join(socket.send(TextMessage(data=text)) for text in words))
+        if fate == "closed":
+            self._transport.write(socket.send(CloseConnection(code=1011)))
+            self._transport.close()
+        elif fate == "cut":
+            self._transport.abort()
 
     def answer(self, wish: str, numbers: list[str]) -> None:
         fate = next(iter(self.dice.choices([*FAULTS, ""], [*FAULTS.values(), 1 - sum(FAULTS.values())])))

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from support import forged
 from support.cli import COMMAND, Outcome, environ
 
 
 @contextmanager
 def waiting(
-    *arguments: str, stdin: int = subprocess.DEVNULL, **env: str
+    *arguments: str, stdin: int = subprocess.DEVNULL, fresh: bool = False, **env: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`codemie-proxy auth ARGUMENTS`, and the address it waits at."""
-    command, pipe = [*COMMAND, "auth", *arguments], subprocess.PIPE
-    with subprocess.Popen(command, env=environ(**env), stdin=stdin, stdout=pipe, stderr=pipe, text=True) as process:
+    with forged.start([*COMMAND, "auth", *arguments], environ(**env), fresh, stdin=stdin) as process:
         try:
             assert process.stderr is not None
             yield process, address_in(process.stderr)

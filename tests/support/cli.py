@@ -3,12 +3,12 @@
 import contextlib
 import io
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codemie_core.cli.app import main
+from support import forged
 from support.proxy import ADDONS
 
 COMMAND = (sys.executable, "-m", "codemie_core.cli")
@@ -43,15 +43,7 @@ def environ(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ADDONS), "PYTHONUNBUFFERED": "1", **more}
 
 
-def run(*arguments: str, env: Mapping[str, str] | None = None, timeout: float = 40) -> Outcome:
-    """Run it as a process and wait for its end."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        env=env or environ(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+def run(*arguments: str, env: Mapping[str, str] | None = None, timeout: float = 40, fresh: bool = False) -> Outcome:
+    """Run it as a process and wait for its end; `fresh` as support/forged.py has it."""
+    done = forged.run([*COMMAND, *arguments], env or environ(), fresh, timeout)
     return Outcome(done.returncode, done.stdout, done.stderr)

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from support import forged
+
 _PATHS = [str(Path(__file__).resolve().parents[2] / "addons"), str(Path(__file__).resolve().parents[1])]
 _PRELUDE = f"""
 import os, sys, time
@@ -21,14 +23,8 @@ places = Places.from_env(os.environ)
 
 def elsewhere(program: str, environ: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
     """Started, with `places` and `open_database` at hand; speaks through pipes."""
-    return subprocess.Popen(
-        [sys.executable, "-c", _PRELUDE + textwrap.dedent(program), *arguments],
-        env={**os.environ, **environ},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, "-c", _PRELUDE + textwrap.dedent(program), *arguments]
+    return forged.start(command, {**os.environ, **environ}, stdin=subprocess.PIPE)
 
 
 def outcomes(processes: Sequence[subprocess.Popen[str]], timeout: float = 60.0) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+
+from support import forged
 
 ADDONS = Path(__file__).parents[2] / "addons"
 BUNDLE = ADDONS / "codemie.py"
@@ -35,7 +39,9 @@ class Mitmproxy:
         options: Mapping[str, object] | None = None,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] | None = None,
+        fresh: bool = False,
     ) -> None:
+        """`fresh`: no fork of a process that has the libraries imported already; see support/forged.py."""
         program = list(command) if command else [str(Path(sys.executable).parent / tool)]
         self.confdir = Path(os.environ["HOME"]) / "mitmproxy"
         self.command = [*program, "--listen-host", "127.0.0.1", "--listen-port", "0"]
@@ -50,19 +56,14 @@ class Mitmproxy:
         self.command += args
         self.bundled = any(script.is_relative_to(ADDONS) for script in scripts)
         self.env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self.fresh = fresh
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.port = 0
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            self.command,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        _give_authority(self.confdir)
+        self.process = forged.start(self.command, self.env, self.fresh, stderr=subprocess.STDOUT)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
@@ -102,6 +103,7 @@ class Mitmproxy:
         """Resident bytes of the process."""
         import psutil
 
+        assert self.fresh, "of a fork's memory, half is the parent's"
         resident: int = psutil.Process(self.process.pid).memory_info().rss
         return resident
 
@@ -143,18 +145,30 @@ class Mitmproxy:
             self._changed.notify_all()
 
 
+@functools.cache
+def _authority() -> dict[str, bytes]:
+    """The files of a certificate authority as mitmproxy makes them at its first start; the key takes it long."""
+    from mitmproxy import certs
+
+    with tempfile.TemporaryDirectory() as folder:
+        certs.CertStore.create_store(Path(folder), "mitmproxy", 2048)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _give_authority(confdir: Path) -> None:
+    if confdir.exists():
+        return
+    confdir.mkdir()
+    for name, content in _authority().items():
+        (confdir / name).touch(0o600)
+        (confdir / name).write_bytes(content)
+
+
 def failing_start(*args: str, timeout: float = START_SECONDS, **kwargs: Any) -> tuple[int, str]:
     """Start something that must refuse to: its exit code and all it printed."""
     proxy = Mitmproxy(*args, **kwargs)
-    done = subprocess.run(
-        proxy.command,
-        env=proxy.env,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    _give_authority(proxy.confdir)
+    done = forged.run(proxy.command, proxy.env, proxy.fresh, timeout)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -50,9 +50,12 @@ def asked(
     session: str = "",
     method: str = "POST",
     body: bytes = BODY,
+    agent: str = "",
 ) -> http.HTTPFlow:
     """A request with a dummy key; with a session it is Claude Code's."""
     fields = [(b"x-api-key", b"planted-dummy")]
+    if agent:
+        fields += [(b"user-agent", agent.encode())]
     if session:
         fields += [(b"user-agent", b"claude-cli/2.1"), (b"x-claude-code-session-id", session.encode())]
     flow = request(mode=mode, host=host, headers=http.Headers(fields), content=body, method=method.encode())

@@ -5,34 +5,27 @@ from __future__ import annotations
 import os
 import pty
 import re
-import subprocess
-import sys
 import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-# A session's first terminal becomes its controlling one only when somebody asks for it.
-_TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\nos.execvp(sys.argv[1], sys.argv[1:])\n"
-)
+from support import forged
 
 
 class Terminal:
     """`with Terminal(command) as terminal`: `screen` is all it showed, both of its outputs and any echo."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        self._command, self._env = [sys.executable, "-c", _TAKE_TERMINAL, *command], env
+        self._command, self._env = command, env
         self._shown = bytearray()
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
         self._person, self.program = pty.openpty()
         side = self.program
-        self.process = subprocess.Popen(
-            self._command, env=self._env, stdin=side, stdout=side, stderr=side, start_new_session=True
-        )
+        self.process = forged.start(self._command, self._env, stdin=side, stdout=side, stderr=side, terminal=True)
         self._watching = threading.Thread(target=self._watch, daemon=True)
         self._watching.start()
         return self

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, Event, Request, TextMessage
+from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
 
 from support.clients import Headers, opened
 
@@ -52,6 +52,12 @@ class WebSocketClient:
             assert isinstance(event, TextMessage), event
             text, finished = text + event.data, event.message_finished
         return text
+
+    async def end(self) -> tuple[int, str]:
+        """The close frame that comes next: its code and reason."""
+        event = await self._next()
+        assert isinstance(event, CloseConnection), event
+        return int(event.code), event.reason or ""
 
     async def _next(self) -> Event:
         while not self._events:

@@ -16,14 +16,19 @@ from codemie_core.cli import (
     accounts,
     auth,
     config,
+    daemon,
     demo,
+    doctor,
+    env,
     export,
     keys,
     logs,
     metrics,
     open_page,
     requests,
+    run,
     sessions,
+    shell_integration,
     start,
     stats,
     status,
@@ -45,7 +50,12 @@ app = typer.Typer(
     "With CodeMie: [bold]codemie-proxy auth login[/], then [bold]codemie-proxy start[/]",
 )
 app.command(cls=start.PassesOn, epilog=start.EXAMPLES)(start.start)
+app.command(epilog=run.EXAMPLES, context_settings=run.AS_IT_IS)(run.run)
+app.command(epilog=env.EXAMPLES)(env.env)
+app.add_typer(shell_integration.app, name="shell-integration")
 app.command(epilog="Example: codemie-proxy demo")(demo.demo)
+app.add_typer(daemon.app, name="daemon")
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")

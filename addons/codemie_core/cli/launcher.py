@@ -117,8 +117,8 @@ def read_usual_config(opts: options.Options) -> None:
     folder = Path(opts.confdir).expanduser()
     try:
         optmanager.load_paths(opts, str(folder / "config.yaml"), str(folder / "config.yml"))
-    except exceptions.OptionsError as problem:
-        raise SettingsError(str(problem)) from None
+    except (exceptions.OptionsError, TypeError) as problem:  # The latter where a value is of another kind.
+        raise SettingsError(f"{folder}: {problem}") from None
 
 
 def idle_addons(opts: options.Options) -> list[str]:

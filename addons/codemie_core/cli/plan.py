@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codemie_core.credential import is_loopback
 from codemie_core.errors import SettingsError
+from codemie_core.interception.rules import parse_rules
 from codemie_core.places import Places
 from codemie_core.profile import GATEWAY_PATH
 from codemie_core.scope import CODEMIE_HOSTS, address_of, host_matches
@@ -25,6 +26,7 @@ VENDORS = {
 }
 """Where a profile's provider is when the profile gives no base URL."""
 SIGN_IN_URL = "codemie_sso_auth_url"
+RULES = "codemie_retargeting_rules"
 UNSIGNED = "Nobody is signed in to TARGET: it is not https, and the session would travel unencrypted."
 
 
@@ -39,15 +41,40 @@ class Plan:
     """Picked by name."""
     sign_in_url: str = ""
     """A CodeMie gateway that was named on the command line."""
+    rules: tuple[str, ...] = ()
+    """Where model calls go instead, in regular mode."""
 
 
 def make(
-    target: str | None, regular: bool, passed_on: Sequence[str], environ: Mapping[str, str], profile: str = ""
+    target: str | None,
+    regular: bool,
+    passed_on: Sequence[str],
+    environ: Mapping[str, str],
+    profile: str = "",
+    rules: Sequence[str] = (),
 ) -> Plan:
     """Decide where to. SettingsError when the arguments contradict each other or the target is no URL."""
     if profile and "codemie_profile" in set_options(passed_on):
         raise SettingsError("give either --profile or --set codemie_profile=... after --, not both")
-    return dataclasses.replace(_where(target, regular, passed_on, environ, profile), profile=profile)
+    found = dataclasses.replace(_where(target, regular, passed_on, environ, profile), profile=profile)
+    return _retargeted(found, rules) if rules else found
+
+
+def _retargeted(found: Plan, rules: Sequence[str]) -> Plan:
+    """A rule that leads to a CodeMie gateway has its requests signed in to it."""
+    if found.mode != "regular":
+        raise SettingsError("--retarget needs --regular: in another mode the target is the one it was started for")
+    try:
+        targets = [rule.target for rule in parse_rules(rules)]
+    except ValueError as problem:
+        raise SettingsError(f"--retarget: {problem}") from None
+    gateways = tuple(dict.fromkeys(filter(None, map(_gateway, targets))))
+    if len(gateways) > 1:
+        raise SettingsError("--retarget: requests can be signed in to one CodeMie gateway alone, and these are several")
+    unsigned = any(_is_gateway(target) and not _is_private(target) for target in targets)
+    return dataclasses.replace(
+        found, rules=tuple(rules), sign_in_url="".join(gateways), note=UNSIGNED if unsigned else found.note
+    )
 
 
 def _where(
@@ -130,6 +157,8 @@ def arguments(
         made += ["--set", f"codemie_profile={plan.profile}"]
     if plan.sign_in_url and SIGN_IN_URL not in set_options(passed_on):
         made += ["--set", f"{SIGN_IN_URL}={plan.sign_in_url}"]
+    for rule in plan.rules:
+        made += ["--set", f"{RULES}={rule}"]
     if quiet:
         made += ["--set", "flow_detail=0"]
     return [*made, *passed_on]

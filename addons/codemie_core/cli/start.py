@@ -25,7 +25,7 @@ codemie-proxy start --regular    (agents without a base URL setting: HTTPS_PROXY
 
 codemie-proxy start -- -w flows.mitm --set codemie_hosts=api.example.com"""
 
-_PASSED_ON = "codemie_core.cli.start.passed_on"
+PASSED_ON = "codemie_core.cli.start.passed_on"
 
 
 class PassesOn(TyperCommand):
@@ -34,7 +34,7 @@ class PassesOn(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Split at the first `--`."""
         at = args.index("--") if "--" in args else len(args)
-        ctx.meta[_PASSED_ON] = args[at + 1 :]
+        ctx.meta[PASSED_ON] = args[at + 1 :]
         rest: list[str] = super().parse_args(ctx, args[:at])
         return rest
 
@@ -57,6 +57,15 @@ def start(
     regular: Annotated[
         bool, typer.Option("--regular", help="For agents that are sent here by HTTPS_PROXY; takes no TARGET.")
     ] = False,
+    retarget: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --regular: send the model calls of a host elsewhere, like "
+            "api.anthropic.com=https://codemie.example.com/code-assistant-api. May be given several times.",
+            metavar="HOST=URL",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per request.")] = False,
     all_addons: Annotated[
         bool, typer.Option("--all-addons", help="Keep the addons of mitmproxy that have nothing to do.")
@@ -68,8 +77,8 @@ def start(
     """
     from codemie_core.cli import banner, event_loop, launcher, plan
 
-    passed_on: Sequence[str] = context.meta[_PASSED_ON]
-    planned = plan.make(target, regular, passed_on, os.environ, profile)
+    passed_on: Sequence[str] = context.meta[PASSED_ON]
+    planned = plan.make(target, regular, passed_on, os.environ, profile, retarget or ())
     confdir = _own_authority() if plan.wants_own_authority(planned, passed_on) else None
     arguments = plan.arguments(planned, port, listen_host, quiet, passed_on, confdir)
     loop = event_loop.choose_event_loop()

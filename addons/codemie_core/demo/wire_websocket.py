@@ -93,7 +93,8 @@ class WebSocketSession:
     async def body(self, data: bytes, promised: int) -> None:
         """Send the data of a frame as one message."""
         if (text := data_of(data)) is not None:
-            await self._connection.write(self._protocol.send(TextMessage(data=text)))
+            said = _with_status(text) if self._received.step.error_event else text
+            await self._connection.write(self._protocol.send(TextMessage(data=said)))
 
     async def end(self) -> None:
         """The connection stays open for the next turn."""
@@ -109,6 +110,15 @@ class WebSocketSession:
             self._connection.reset()
         else:
             self._connection.close()
+
+
+def _with_status(text: str) -> str:
+    """An error as a WebSocket says it: Codex takes no notice of one without a status, and waits on."""
+    said = json.loads(text)
+    if said["type"] != "error":
+        return text
+    about = {"type": "service_unavailable_error", **{name: said[name] for name in ("code", "message", "param")}}
+    return json.dumps({"type": "error", "status": 503, "error": about})
 
 
 def _is_warm_up(message: str) -> bool:

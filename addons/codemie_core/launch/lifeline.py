@@ -1,7 +1,7 @@
 """A proxy that is started for somebody: `codemie-proxy start`, which ends when its starter does, however that ends.
 
-`python -m codemie_core.launch.lifeline DESCRIPTOR ARGUMENTS`. The descriptor is the reading end of a pipe: one byte lets
-the proxy go on alone, and the pipe's end without one ends it.
+`python -m codemie_core.launch.lifeline DESCRIPTOR ARGUMENTS`. The descriptor is the reading end of a pipe: one byte
+lets the proxy go on alone, and the pipe's end without one ends it.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from codemie_core.errors import CodemieError
-from codemie_core.places import Places
-from codemie_core.running import running_proxies
 from codemie_core.launch.lifeline import KEEP
+from codemie_core.places import Places
+from codemie_core.running import RunningProxy, running_proxies
 
 UP_SECONDS = 60.0
 END_SECONDS = 15.0
@@ -28,20 +28,28 @@ class OwnProxy:
     """Starts it when made; `arguments` are those of `codemie-proxy start`. NotStarted when there is no such program."""
 
     def __init__(
-        self, places: Places, environ: Mapping[str, str], arguments: Sequence[str], log: Path | None = None
+        self,
+        places: Places,
+        environ: Mapping[str, str],
+        arguments: Sequence[str],
+        log: Path | None = None,
+        goes_on: bool = False,
     ) -> None:
         self._places = places
         self.log = log or places.proxy / "top.log"
-        """What it prints: it has no terminal."""
-        places.write_private(self.log, b"")
+        """What it prints: it has no terminal. With `goes_on` it follows what is there already."""
+        if not goes_on:
+            places.write_private(self.log, b"")
         reading, self._line = os.pipe()
-        command = [sys.executable, "-m", "codemie_core.launch.lifeline", str(reading), "start", "--quiet", *arguments]
+        # -P: a file of the working folder that is called like one of our modules is not ours.
+        command = [sys.executable, "-P", "-m", "codemie_core.launch.lifeline", str(reading)]
+        command += ["start", "--quiet", *arguments]
         try:
             with self.log.open("ab") as output:
                 # A session of its own: a hangup of the terminal is its starter's business.
                 self._process = subprocess.Popen(
                     command,
-                    env={**environ, "PYTHONPATH": _with_sources(environ), "PYTHONUNBUFFERED": "1"},
+                    env={**environ, "PYTHONPATH": with_sources(environ), "PYTHONUNBUFFERED": "1"},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -65,12 +73,16 @@ class OwnProxy:
         """Has it not ended yet?"""
         return self._process.poll() is None
 
-    async def up(self, within: float = UP_SECONDS) -> None:
+    def ended(self) -> None:
+        """Wait until it does."""
+        self._process.wait()
+
+    async def up(self, within: float = UP_SECONDS) -> RunningProxy:
         """Wait until it serves. NotStarted, with what it said, when it ends instead or takes too long."""
         deadline = asyncio.get_running_loop().time() + within
         while self.runs and asyncio.get_running_loop().time() < deadline:
-            if any(one.pid == self.pid for one in running_proxies(self._places)):
-                return
+            if found := next((one for one in running_proxies(self._places) if one.pid == self.pid), None):
+                return found
             await asyncio.sleep(0.05)
         ended = not self.runs
         self.stop()
@@ -97,6 +109,6 @@ class OwnProxy:
             self._process.wait()
 
 
-def _with_sources(environ: Mapping[str, str]) -> str:
+def with_sources(environ: Mapping[str, str]) -> str:
     """It finds what we are made of, wherever that was found."""
     return os.pathsep.join(filter(None, (str(_SOURCES), environ.get("PYTHONPATH"))))

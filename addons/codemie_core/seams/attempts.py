@@ -175,7 +175,8 @@ class AttemptStream(Delivery):
     def _send(self, connection: Server) -> layer.CommandGenerator[None]:
         request = self.flow.request
         assert self.exchange is not None
-        wire, held_back = wire_request(request, self.exchange.credentials, connection)
+        withheld = self.exchange.withheld
+        wire, held_back = wire_request(request, self.exchange.credentials, connection, withheld)
         self.attempt.held_back = len(held_back)
         self.exchange.held_back += len(held_back)
         if any(credential.required for credential in held_back):
@@ -183,7 +184,7 @@ class AttemptStream(Delivery):
             yield from self.failed(Failure(Reason.REJECTED, "its credential may not go there"))
             return
         content, number = request.raw_content, self.upstream_id
-        trailers = wire_trailers(request, self.exchange.credentials)
+        trailers = wire_trailers(request, self.exchange.credentials, withheld)
         self.sent_on = connection
         self._watch_backlog(connection)
         self.server_state = self.state_wait_for_response_headers

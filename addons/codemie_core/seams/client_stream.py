@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from functools import cached_property
 
 from mitmproxy import flow as mflow
 from mitmproxy import http
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     DropStream,
@@ -38,6 +39,7 @@ from codemie_core.seams.backpressure import backlog_of
 from codemie_core.seams.kept_body import KeptBody
 from codemie_core.seams.responses import ready_response
 from codemie_core.seams.ticker import Tick, Ticker, ticker_of
+from codemie_core.seams.tunnel import make_tunnel, ordered_tunnel, unreachable
 
 
 class ClientStream(HttpStream):
@@ -87,6 +89,26 @@ class ClientStream(HttpStream):
         reading = self.client_state == self.state_consume_request_body
         if exchange is not None and exchange.plan is not None and reading:
             self.exchange = exchange
+
+    def handle_connect_regular(self) -> layer.CommandGenerator[None]:
+        """mitmproxy's own, but for a tunnel that nobody is to look into."""
+        yield from self._connect(super().handle_connect_regular)
+
+    def handle_connect_upstream(self) -> layer.CommandGenerator[None]:
+        """The same before another proxy."""
+        yield from self._connect(super().handle_connect_upstream)
+
+    def _connect(self, usual: Callable[[], layer.CommandGenerator[None]]) -> layer.CommandGenerator[None]:
+        order = ordered_tunnel(self.flow)
+        if order is None or self.flow.response is not None:
+            yield from usual()
+            return
+        server = self.context.server
+        if order.via is None and server.via is None and (error := (yield commands.OpenConnection(server))):
+            self.flow.response = unreachable(server, error)
+        self.child_layer = make_tunnel(self.context, order)
+        finish: Callable[[], layer.CommandGenerator[None]] = self.handle_connect_finish
+        yield from finish()
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
         """mitmproxy's own, for what is not ours; what it keeps to look at is bounded, as everywhere."""

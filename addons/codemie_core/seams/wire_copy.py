@@ -28,18 +28,18 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def wire_request(
-    request: http.Request, credentials: Sequence[Credential], server: Server
+    request: http.Request, credentials: Sequence[Credential], server: Server, withheld: frozenset[bytes] = frozenset()
 ) -> tuple[http.Request, Sequence[Credential]]:
     """The request to send to `server`, and the credentials held back because they do not belong there.
 
-    Returns `request` itself when there is nothing to change.
+    `withheld` are names of headers that never go out. Returns `request` itself when there is nothing to change.
     """
     fitting = [c for c in credentials if c.fits(request.scheme, request.host, request.port, request.path)]
     if fitting and not _is_private(request, server):
         fitting = []
     before = request.headers.fields
     names = [name.lower() for name, _ in before]
-    dropped = _hop_by_hop_of(request, names)
+    dropped = _hop_by_hop_of(request, names) | withheld
     for credential in fitting:
         dropped |= credential.replaces
     fields = tuple(pair for name, pair in zip(names, before, strict=True) if name not in dropped)
@@ -61,11 +61,13 @@ def wire_request(
     return wire, [c for c in credentials if c not in fitting]
 
 
-def wire_trailers(request: http.Request, credentials: Sequence[Credential]) -> http.Headers | None:
+def wire_trailers(
+    request: http.Request, credentials: Sequence[Credential], withheld: frozenset[bytes] = frozenset()
+) -> http.Headers | None:
     """The trailers to send: not those whose names a credential replaces, or a client's own would come behind it."""
-    if not request.trailers or not credentials:
+    if not request.trailers or not (credentials or withheld):
         return request.trailers
-    replaced = frozenset[bytes]().union(*(credential.replaces for credential in credentials))
+    replaced = withheld.union(*(credential.replaces for credential in credentials))
     return http.Headers([pair for pair in request.trailers.fields if pair[0].lower() not in replaced]) or None
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 
 from codemie_core.cli import banner
 from codemie_core.errors import Api
+from codemie_core.interception import trust
+from codemie_core.places import Places
 
 URL = "http://127.0.0.1:8080"
 
@@ -64,3 +67,15 @@ def test_regular_mode_names_the_certificate_to_trust() -> None:
     text = "\n".join(banner.by_proxy(URL, Path("/somewhere")))
     assert f"export HTTPS_PROXY={URL}" in text
     assert "NODE_EXTRA_CA_CERTS=/somewhere/mitmproxy-ca-cert.pem" in text
+
+
+def test_with_our_own_authority_it_names_the_bundle_with_the_systems_certificates(
+    codemie_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in trust.TRUST_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    places = Places(codemie_home)
+    made = trust.make_trust(places, os.environ)
+    text = "\n".join(banner.by_proxy(URL, trust.confdir(places)))
+    assert f"NODE_EXTRA_CA_CERTS={made.bundle} SSL_CERT_FILE={made.bundle}" in text

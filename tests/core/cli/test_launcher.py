@@ -1,6 +1,7 @@
 import errno
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from mitmproxy import addons, exceptions, hooks, options
@@ -9,7 +10,14 @@ from mitmproxy.addons.keepserving import KeepServing
 from mitmproxy.addons.readfile import ReadFileStdin
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from codemie_core.cli.launcher import ONLY_BEYOND_REVERSE, WAKING_OPTIONS, Launcher, idle_addons, require_free
+from codemie_core.cli.launcher import (
+    ONLY_BEYOND_REVERSE,
+    WAKING_OPTIONS,
+    Launcher,
+    idle_addons,
+    read_usual_config,
+    require_free,
+)
 from codemie_core.demo.absent import closed_port
 from codemie_core.errors import SettingsError
 
@@ -167,3 +175,14 @@ def test_other_troubles_with_listening_are_named_too(number: int, words: str, mo
     with pytest.raises(SettingsError) as caught:
         require_free(ProxyMode.parse("regular"), options.Options(listen_host="127.0.0.1", listen_port=80))
     assert str(caught.value).startswith(words)
+
+
+def test_mitmproxys_usual_settings_are_read_although_another_folder_holds_the_authority(tmp_path: Path) -> None:
+    opts = options.Options()
+    opts.confdir = str(tmp_path)
+    (tmp_path / "config.yaml").write_text("listen_port: 4711\n")
+    read_usual_config(opts)
+    assert opts.listen_port == 4711
+    (tmp_path / "config.yaml").write_text("listen_port: many\n")
+    with pytest.raises(SettingsError, match="listen_port"):
+        read_usual_config(opts)

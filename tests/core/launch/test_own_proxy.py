@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from codemie_core.demo.absent import closed_port
+from codemie_core.launch.own_proxy import NotStarted, OwnProxy
 from codemie_core.places import Places
 from codemie_core.running import process_started, running_proxies
-from codemie_core.launch.own_proxy import NotStarted, OwnProxy
 from support.cli import environ
 
 TARGET = "http://127.0.0.1:9"

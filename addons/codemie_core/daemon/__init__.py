@@ -1,0 +1,1 @@
+"""A proxy in the background: started, watched, asked, ended."""

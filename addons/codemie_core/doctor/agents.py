@@ -1,0 +1,46 @@
+"""The agents on PATH, and the files of theirs that overrule what they are told about a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from codemie_core.doctor.certificates import program_of
+from codemie_core.doctor.finding import Finding, note, ok, warning
+from codemie_core.doctor.surroundings import Surroundings
+from codemie_core.launch.agents import AGENTS, LaunchAgent
+from codemie_core.launch.environment import Via
+from codemie_core.launch.traps import Look, Trap, traps
+
+
+def installed(around: Surroundings) -> Iterator[Finding]:
+    """Which are there."""
+    found = [(agent, path) for agent in AGENTS.values() if (path := program_of(agent, around.environ))]
+    for agent, path in found:
+        yield ok("agents", f"{agent.title}: {path}")
+    if not found:
+        yield note("agents", "no agent known here is on PATH", next(iter(AGENTS.values())).install)
+
+
+def overriding(around: Surroundings) -> Iterator[Finding]:
+    """Settings files that count more than the environment, for each way in."""
+    quiet = True
+    for agent in AGENTS.values():
+        if not program_of(agent, around.environ):
+            continue
+        for trap, ways in _found(agent, around).items():
+            quiet = False
+            yield warning("overriding", f"{agent.title}, {' and '.join(ways)}: {trap.file}: {trap.key}", trap.words)
+    if quiet:
+        yield ok("overriding", "no settings file of an agent overrules the proxy")
+
+
+def _found(agent: LaunchAgent, around: Surroundings) -> dict[Trap, list[str]]:
+    """Each trap with the ways in that it lies on."""
+    found: dict[Trap, list[str]] = {}
+    ways: tuple[Via, ...] = get_args(getattr(Via, "__value__", Via))
+    for via in ways:
+        for trap in traps(Look(agent, via, around.home, around.folder or Path("/"), around.environ)):
+            found.setdefault(trap, []).append(via)
+    return found

@@ -1,0 +1,93 @@
+"""The CodeMie home: whose it is, who else may look, and whether there is room."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from codemie_core.doctor.finding import Finding, note, ok, problem, warning
+from codemie_core.doctor.surroundings import Surroundings
+
+LITTLE, LOW = 100 * 1024 * 1024, 1024 * 1024 * 1024
+_OTHERS = 0o077
+
+
+def ownership(around: Surroundings) -> Iterator[Finding]:
+    """The home itself."""
+    home = around.places.home
+    if not home.exists():
+        parent = _nearest(home)
+        if os.access(parent, os.W_OK):
+            yield note("home", f"{home} does not exist yet; the first start makes it")
+        else:
+            yield problem("home", f"{home} cannot be made in {parent}", "set CODEMIE_HOME to a folder of your own")
+        return
+    if home.stat().st_uid != os.geteuid():
+        yield problem("home", f"{home} belongs to another user", "set CODEMIE_HOME to a folder of your own")
+    elif not os.access(home, os.W_OK):
+        yield problem("home", f"{home} cannot be written", f"chmod u+rwx {home}")
+    else:
+        yield ok("home", str(home))
+
+
+def permissions(around: Surroundings) -> Iterator[Finding]:
+    """Who may read what is secret: folders 0700, files 0600."""
+    places = around.places
+    open_ones = [
+        *(found for folder in (places.proxy, places.credentials, places.ca) for found in _open(folder, 0o700)),
+        *(found for path in secret_files(around) for found in _open(path, 0o600)),
+    ]
+    yield from open_ones or [ok("permissions", "keys, tokens and sessions can be read by nobody else")]
+
+
+def secret_files(around: Surroundings) -> Iterator[Path]:
+    """Files that hold a key, a token, a session, or what is sealed with one."""
+    places = around.places
+    yield from (places.proxy / name for name in ("vault.key", "admin.token", "keys.json", "daemon.json"))
+    yield from (places.proxy / name for name in ("proxy.db", "proxy.db-wal", "proxy.db-shm"))
+    yield from (places.ca / name for name in ("mitmproxy-ca.pem", "mitmproxy-ca.p12"))
+    yield around.home / ".mitmproxy" / "mitmproxy-ca.pem"
+    yield places.home / "sso-credentials.enc"
+    yield places.profile
+    for folder, pattern in ((places.credentials, "*.enc"), (places.proxy / "pending", "*")):
+        yield from sorted(folder.glob(pattern)) if folder.is_dir() else ()
+
+
+def disk(around: Surroundings) -> Iterator[Finding]:
+    """Room for history, logs and what is written anew."""
+    free = shutil.disk_usage(_nearest(around.places.home)).free
+    words = f"{free / 1024**3:.1f} GB free where {around.places.home} is"
+    fix = "make room; or lower codemie_usage_metering_keep_size"
+    if free < LITTLE:
+        yield problem("disk", f"{free / 1024**2:.0f} MB free where {around.places.home} is", fix)
+    elif free < LOW:
+        yield warning("disk", words, fix)
+    else:
+        yield ok("disk", words)
+
+
+def _open(path: Path, wanted: int) -> Iterator[Finding]:
+    try:
+        found = path.lstat()
+    except OSError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        try:
+            found = path.stat()
+        except OSError:
+            return
+    if found.st_uid != os.geteuid():
+        yield problem("permissions", f"{path} belongs to another user", f"chown {os.geteuid()} {path}")
+    elif found.st_mode & _OTHERS:
+        mode = stat.S_IMODE(found.st_mode)
+        # A start is refused with a vault key that others may read; all else is closed, or only a folder away.
+        level = problem if path.name in ("vault.key", "mitmproxy-ca.pem") else warning
+        yield level("permissions", f"{path} may be read by others ({mode:04o})", f"chmod {wanted:o} {path}")
+
+
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the nearest above it that exists."""
+    return next(one for one in (path, *path.parents) if one.exists())

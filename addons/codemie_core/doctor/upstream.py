@@ -1,0 +1,108 @@
+"""The model API: can it be reached, does its certificate hold, and do our clocks agree? No credential goes there."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from codemie_core.doctor.finding import Finding, note, ok, problem, warning
+from codemie_core.doctor.surroundings import Surroundings
+from codemie_core.errors import SettingsError
+from codemie_core.target import Target, parse_target
+from codemie_core.web import client_for
+
+SECONDS = 6.0
+SKEW = 120.0
+"""Seconds by which two clocks may differ: sessions and tokens are good for minutes at least."""
+
+
+def reach(around: Surroundings) -> Iterator[Finding]:
+    """One HEAD to each target, as the proxy would go there."""
+    targets = _targets(around)
+    if not targets:
+        yield note("upstream", "no target is configured", "codemie-proxy doctor https://api.anthropic.com looks at one")
+    for url in targets:
+        try:
+            wanted = parse_target(url)
+        except SettingsError as trouble:
+            yield problem("upstream", str(trouble), "write https://host[:port][/path]")
+            continue
+        yield from _asked(wanted, around)
+
+
+def _targets(around: Surroundings) -> list[str]:
+    """What was named; else where the proxies that run lead, and the profile."""
+    if around.target:
+        return [around.target]
+    modes = [mode.removeprefix("reverse:").partition("@")[0] for one in around.running for mode in one.mode]
+    found = [mode for mode in modes if mode.startswith(("http://", "https://"))]
+    known = around.layers.profile
+    return list(dict.fromkeys([*found, *filter(None, (known.base_url or known.codemie_url,))]))
+
+
+def _asked(wanted: Target, around: Surroundings) -> Iterator[Finding]:
+    where = wanted.origin
+    try:
+        answer = asyncio.run(_head(f"{where}{wanted.path or '/'}", around))
+    except SettingsError as trouble:
+        yield problem("upstream", f"{where}: {trouble}", "mend it where it is set")
+        return
+    except (httpx.HTTPError, OSError, TimeoutError) as trouble:
+        yield problem("upstream", *_words(where, wanted, trouble))
+        return
+    yield ok("upstream", f"{where} answers ({answer.status_code})")
+    yield from _clock(where, answer.headers, around.now())
+
+
+async def _head(url: str, around: Surroundings) -> httpx.Response:
+    ca_file = around.setting("upstream_attempts", "ca_file")
+    async with asyncio.timeout(SECONDS):
+        async with client_for(url, around.places, around.environ, ca_file, SECONDS) as client:
+            return await client.head(url)
+
+
+def _clock(where: str, headers: Mapping[str, str], now: float) -> Iterator[Finding]:
+    try:
+        theirs = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        return
+    skew = now - theirs
+    if abs(skew) <= SKEW:
+        yield ok("clock", f"this machine's clock agrees with {where}")
+        return
+    words = f"this machine's clock is {abs(skew) / 60:.0f} min {'ahead of' if skew > 0 else 'behind'} that of {where}"
+    yield warning("clock", f"{words}: sessions seem to end early or late", "set the clock: timedatectl set-ntp true")
+
+
+def _words(where: str, wanted: Target, trouble: BaseException) -> tuple[str, str]:
+    """What it means, and the fix. The error's own words stay out, unless they are the TLS library's."""
+    causes = list(_causes(trouble))
+    tls = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        fix = "name the company's authority: --set codemie_upstream_attempts_ca_file=FILE; or look at the clock"
+        return f"the certificate of {where} is not trusted: {tls.verify_message}", fix
+    if tls is not None:
+        return f"the TLS handshake with {where} fails ({tls.reason or 'cut'})", "check https and the port of the target"
+    if any(isinstance(one, socket.gaierror) for one in causes):
+        return (
+            f"the name {wanted.host} cannot be resolved",
+            "check it; behind a company's proxy set HTTPS_PROXY",
+        )
+    if any(isinstance(one, httpx.ProxyError) for one in causes):
+        return f"the outbound proxy does not lead to {where}", "check HTTPS_PROXY, and the user name in it"
+    if any(isinstance(one, TimeoutError | httpx.TimeoutException) for one in causes):
+        return f"{where} does not answer within {SECONDS:g} s", "the network; behind a company's proxy set HTTPS_PROXY"
+    fix = "try it with curl from this machine; behind a company's proxy set HTTPS_PROXY"
+    return f"{where} cannot be reached ({type(causes[-1]).__name__})", fix
+
+
+def _causes(trouble: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = trouble
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__

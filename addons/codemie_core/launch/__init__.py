@@ -1,0 +1,1 @@
+"""Agents started for the user: what they are told about the proxy, and the proxy they are given."""

@@ -1,0 +1,114 @@
+"""Where the proxy of a run leads to: decided before it starts, since a key for one place must not go to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from codemie_core.cli import plan
+from codemie_core.errors import SettingsError
+from codemie_core.launch.agents import GENERIC, LaunchAgent
+from codemie_core.launch.environment import Via
+from codemie_core.places import Places
+from codemie_core.profile import Profile
+from codemie_core.sources import read_layers
+from codemie_core.target import parse_target
+
+RULES = "codemie_retargeting_rules"
+NO_TARGET = (
+    "where {command} calls to is not known: give --target URL, like --target https://api.openai.com, "
+    "or use --via https-proxy"
+)
+SEVERAL = "{variables} lead to different places, and a run has one: give --target URL"
+MISFIT = "{variable} does not end in {suffix}, so that nothing can be put before it: give --target URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What a proxy is started with, and what is known about it."""
+
+    target: str = ""
+    """TARGET of `start`; "" when the profile decides, or in https-proxy mode."""
+    regular: bool = False
+    profile: str = ""
+    plan: plan.Plan = plan.Plan(None)  # noqa: RUF009 - it is frozen
+    gateway: str = ""
+    """CodeMie's gateway, when requests are signed in to it."""
+    secrets: frozenset[str] = frozenset()
+    """Variables with a token of the profile's."""
+    passed_on: tuple[str, ...] = ()
+    """For mitmdump."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Those of `codemie-proxy start`."""
+        made = [self.target] if self.target else []
+        made += ["--regular"] if self.regular else []
+        return (*made, *(["--profile", self.profile] if self.profile else []))
+
+    @property
+    def host(self) -> str:
+        """Where it leads; "" in https-proxy mode, where each request names its own."""
+        return urlsplit((self.plan.mode or "").removeprefix("reverse:")).hostname or ""
+
+
+def decide(
+    agent: LaunchAgent, command: str, via: Via, target: str | None, profile: str, environ: Mapping[str, str]
+) -> Destination:
+    """The target that is asked for; else the profile's; else where the agent is led already; else its vendor.
+
+    SettingsError when there is none of these, or they contradict each other.
+    """
+    found = profile_of(profile, environ)
+    secrets = frozenset({found.jwt_variable})
+    notes = []
+    if target is None and not found.base_url:
+        target, note = _usual(agent, command, environ) if via == "base-url" else (agent.default_target, "")
+        notes += [note] if note else []
+    led = plan.make(target, False, (), environ, profile) if target or found.base_url else plan.make(None, True, (), {})
+    if led.note and ((found.url_from_project and target is None) or led.note == plan.UNSIGNED):
+        notes.append(led.note)
+    gateway = led.sign_in_url or (found.gateway_url if target is None else "")
+    if via == "base-url":
+        return Destination(target or "", False, profile, led, gateway, secrets, notes=tuple(notes))
+    rules = _retargeted(agent, target or found.base_url) if target or found.base_url else ()
+    signing = ("--set", f"{plan.SIGN_IN_URL}={led.sign_in_url}") if led.sign_in_url and rules else ()
+    regular = plan.make(None, True, (), environ, profile)
+    return Destination("", True, profile, regular, gateway if rules else "", secrets, (*rules, *signing), tuple(notes))
+
+
+def _retargeted(agent: LaunchAgent, url: str) -> tuple[str, ...]:
+    """Options that send the agent's model calls there instead of to its vendor; none when that is where they go."""
+    vendors = dict.fromkeys(pointer.vendor for pointer in (agent.pointers or GENERIC.pointers))
+    if parse_target(url).host in vendors:
+        return ()
+    return tuple(part for vendor in vendors for part in ("--set", f"{RULES}={vendor}={url}"))
+
+
+def _usual(agent: LaunchAgent, command: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """(target, what to say about it)."""
+    led = {one.variable: one.value.removeprefix("{url}") for one in agent.pointers if environ.get(one.variable)}
+    led = {name: suffix for name, suffix in led.items() if name in agent.base_url}
+    targets = {}
+    for variable, suffix in led.items():
+        url = environ[variable].rstrip("/")
+        if not url.endswith(suffix):
+            raise SettingsError(MISFIT.format(variable=variable, suffix=suffix))
+        targets[variable] = url.removesuffix(suffix)
+        parse_target(targets[variable], variable)
+    if len(set(targets.values())) > 1:
+        raise SettingsError(SEVERAL.format(variables=" and ".join(targets)))
+    if targets:
+        variable, url = next(iter(targets.items()))
+        return url, f"TARGET is what {variable} says: {url}"
+    if agent is GENERIC:
+        raise SettingsError(NO_TARGET.format(command=command))
+    return agent.default_target, ""
+
+
+def profile_of(name: str, environ: Mapping[str, str]) -> Profile:
+    """The CodeMie profile of this name, else the one in force."""
+    layers = read_layers(Places.from_env(environ), environ, {"codemie_profile": name} if name else {})
+    return layers.profile

@@ -1,0 +1,152 @@
+"""`codemie-proxy run`: one agent, with a proxy for as long as it runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from codemie_core.launch import destination, serving
+from codemie_core.launch.agents import LaunchAgent, agent_for
+from codemie_core.launch.child import Child
+from codemie_core.launch.destination import Destination
+from codemie_core.launch.environment import Circumstances, Prepared, Via, prepare, without_secrets
+from codemie_core.launch.kept_proxy import KeptProxy
+from codemie_core.launch.pool_facts import PoolFacts, pool_facts
+from codemie_core.launch.program import find_program
+from codemie_core.launch.traps import Look, logged_in, traps
+from codemie_core.places import Places
+
+GRACE = 2.0
+"""Seconds for what an agent still sends when it has ended: its telemetry."""
+KEPT_LOGS = 7 * 24 * 3600.0
+SESSION = "CODEMIE_SESSION_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for."""
+
+    command: str
+    arguments: Sequence[str] = ()
+    via: Via = "base-url"
+    target: str | None = None
+    profile: str = ""
+    port: int = 0
+    own: bool = False
+    """Not the daemon's proxy, even if it fits."""
+    passed_on: Sequence[str] = ()
+    """For mitmdump."""
+
+
+class Run:
+    """`say` gets what the user should know, a line at a time; never for stdout, which is the agent's."""
+
+    def __init__(self, wanted: Wanted, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+        self._wanted, self._environ, self._say = wanted, environ, say
+        self._places = Places.from_env(environ)
+        self._agent: LaunchAgent = agent_for(wanted.command)
+
+    def run(self) -> int:
+        """The agent's exit code. A CodemieError when the proxy cannot be had, NotRun when there is no such program."""
+        wanted = self._wanted
+        program = find_program(wanted.command, self._agent, self._environ)
+        going = destination.decide(
+            self._agent, wanted.command, wanted.via, wanted.target, wanted.profile, self._environ
+        )
+        for note in going.notes:
+            self._say(note)
+        with self._proxy(going) as url:
+            prepared = prepared_for(self._agent, wanted, going, url, self._places, self._environ)
+            for note in prepared.notes:
+                self._say(note)
+            command = [program, *prepared.arguments, *wanted.arguments]
+            return Child().run(command, prepared.applied(self._environ))
+
+    @contextmanager
+    def _proxy(self, going: Destination) -> Iterator[str]:
+        shared = None if self._wanted.own or self._wanted.port else self._shared(going)
+        if shared is not None:
+            yield shared
+            return
+        with self._own(going) as url:
+            yield url
+
+    def _shared(self, going: Destination) -> str | None:
+        return serving.daemon_for(going, (*going.passed_on, *self._wanted.passed_on), self._places)
+
+    @contextmanager
+    def _own(self, going: Destination) -> Iterator[str]:
+        session = str(uuid.uuid4())
+        log = self._places.run / f"{session}.log"
+        _remove_old(self._places.run)
+        environ = {**self._environ, SESSION: session}
+        wanted = self._wanted
+        passed_on = (*going.passed_on, *wanted.passed_on)
+        proxy = KeptProxy(self._places, environ, going.arguments, log, self._say, passed_on, wanted.port)
+        try:
+            proxy.up()
+            yield f"http://127.0.0.1:{proxy.port}"
+            _grace()
+        finally:
+            proxy.stop()
+        if proxy.restarts:
+            self._say(f"the proxy ended early and was started again ({proxy.restarts}); what it said: {log}")
+        elif not proxy.lost:
+            log.unlink(missing_ok=True)
+
+
+def prepared_for(
+    agent: LaunchAgent,
+    wanted: Wanted,
+    going: Destination,
+    url: str,
+    places: Places,
+    environ: Mapping[str, str],
+    hide: bool = True,
+) -> Prepared:
+    """What to change for this agent, with all that can be known of it before it starts.
+
+    Without `hide` our secrets are passed over, not taken out: for a shell that may start a proxy, too.
+    """
+    from codemie_core.interception.trust import make_trust
+
+    look = Look(agent, wanted.via, Path.home(), Path.cwd(), environ, wanted.arguments)
+    pool: PoolFacts = pool_facts(environ)
+    hosts = agent.hosts if wanted.via == "https-proxy" else (going.host,)
+    known = Circumstances(
+        target_host=going.host,
+        signs_in=bool(going.gateway) or pool.serves(hosts),
+        logged_in=logged_in(look),
+        secrets=pool.variables | going.secrets,
+    )
+    trust = make_trust(places, environ) if wanted.via == "https-proxy" else None
+    visible = environ if hide else without_secrets(environ, known.secrets)
+    prepared = prepare(agent, wanted.via, url, trust, visible, known)
+    notes = (*prepared.notes, *map(str, traps(look)))
+    return Prepared(prepared.set, prepared.removed, prepared.arguments, notes)
+
+
+def _grace() -> None:
+    """Ctrl-C ends it."""
+    over = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: over.set())
+    try:
+        over.wait(GRACE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _remove_old(folder: Path) -> None:
+    """What runs have left that were killed."""
+    for log in folder.glob("*.log") if folder.is_dir() else ():
+        try:
+            if log.stat().st_mtime < time.time() - KEPT_LOGS:
+                log.unlink()
+        except OSError:
+            continue

@@ -1,0 +1,70 @@
+"""Where an agent that is alone gives up, the same run through a pool of two succeeds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from codemie_core.demo.script import Step
+from support.agents_clients import (
+    AnthropicSdk,
+    Claude,
+    ClaudeOAuth,
+    Client,
+    Codex,
+    GeminiSdk,
+    OpenAIChatSdk,
+    OpenAIResponsesSdk,
+)
+from support.agents_npm import NotInstalled
+from support.agents_room import Room, room
+
+LIMITED_BRIEFLY = Step(status=429, headers=(("retry-after", "3"),))
+LIMITED = Step(status=429)
+OVERLOADED = Step(events=[], error_event=True)
+# Not here: Codex over a WebSocket asks again over HTTP when the handshake is refused.
+CASES: list[tuple[Client, str, Step]] = [
+    (ClaudeOAuth(), "a limit, retry-after 3", LIMITED_BRIEFLY),
+    (Codex(), "a limit without retry-after", LIMITED),
+    (AnthropicSdk(), "an error that opens the stream", OVERLOADED),
+    (OpenAIResponsesSdk(), "an error that opens the stream", OVERLOADED),
+    (OpenAIChatSdk(), "an error that opens the stream", OVERLOADED),
+    (GeminiSdk(), "an error that opens the stream", OVERLOADED),
+    (GeminiSdk(), "a limit without retry-after", LIMITED),
+    (Claude(), "a session limit (x-should-retry: false)", Step(status=429, headers=(("x-should-retry", "false"),))),
+]
+
+
+@pytest.mark.parametrize(
+    ("client", "scenario", "fault"),
+    [pytest.param(*case, marks=pytest.mark.scenario(case[1]), id=f"{case[0].name}-{case[1]}") for case in CASES],
+)
+def test_alone_it_gives_up_and_with_a_pool_of_two_it_goes_on(
+    client: Client, scenario: str, fault: Step, tmp_path: Path
+) -> None:
+    try:
+        client.available()
+    except NotInstalled as problem:
+        print(f"\nNOT TESTED: {problem}", file=sys.__stderr__, flush=True)
+        pytest.skip(str(problem))
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder in (alone, together):
+        folder.mkdir()
+    with room(client, "base-url", alone, pool=False) as place:
+        failing_first(place, fault)
+        told = place.ask("Does it work?")
+        assert "It works." not in told.text, "it did not give up"
+        assert told.code != 0, told
+    with room(client, "base-url", together) as place:
+        failing_first(place, fault)
+        told = place.ask("Does it work?")
+        assert (told.code, "It works." in told.text) == (0, True), (told, place.accounts)
+        assert place.accounts[0] == "main"
+        assert place.leaks() == []
+
+
+def failing_first(place: Room, fault: Step) -> None:
+    """The first turn meets the fault, all others an answer."""
+    place.says(fault, place.words("It works."))

@@ -1,0 +1,193 @@
+"""The supervisor in a thread, with a stand-in for the proxy; its signals and its command line are in process/."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from codemie_core.daemon import patience, supervisor
+from codemie_core.daemon.journal import Journal
+from codemie_core.daemon.order import Order
+from codemie_core.daemon.state import DaemonState, read_state, state_file
+from codemie_core.daemon.supervisor import Supervisor
+from codemie_core.places import Places
+from support import stand_in
+from support.proxy import ADDONS
+
+TESTS = ADDONS.parent / "tests"
+
+
+class Bell:
+    """Stands in for the alarm: rung by the test, not by a signal."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self._rung = threading.Event()
+
+    def wait(self, seconds: float) -> None:
+        self._rung.wait(min(max(0.0, seconds), 0.02))
+
+    def ring(self) -> None:
+        self.told = True
+        self._rung.set()
+
+
+class Ward:
+    """One supervisor at work."""
+
+    def __init__(self, home: Path) -> None:
+        self.places = Places(home)
+        self.bell = Bell()
+        self.code: int | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self, order: Order) -> None:
+        made = Supervisor(self.places, order, stand_in.COMMAND, self.bell)  # type: ignore[arg-type] # as an alarm does
+        self._thread = threading.Thread(target=lambda: setattr(self, "code", made.run()))
+        self._thread.start()
+
+    def behave(self, how: str) -> None:
+        self.places.ensure_private(self.places.home)
+        (self.places.home / "behavior").write_text(how)
+
+    def until[T](self, found: Callable[[], T | None]) -> T:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if value := found():
+                return value
+            time.sleep(0.01)
+        raise AssertionError(f"{read_state(self.places)}\n{self.said}")
+
+    def up(self, but: int = 0) -> DaemonState:
+        """Its state once a proxy serves, another one than that of this process id."""
+
+        def serving() -> DaemonState | None:
+            state = read_state(self.places)
+            return state if state and state.proxy_pid != but and state.port and state.entry(self.places) else None
+
+        return self.until(serving)
+
+    def end(self) -> int | None:
+        self.bell.ring()
+        return self.wait()
+
+    def wait(self) -> int | None:
+        if self._thread:
+            self._thread.join(20)
+            assert not self._thread.is_alive()
+        return self.code
+
+    @property
+    def said(self) -> str:
+        return Journal(self.places).since(0)
+
+
+@pytest.fixture
+def ward(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ADDONS), str(TESTS))))
+    monkeypatch.setattr(supervisor, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(supervisor, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "WAITS", (0.01, 0.02, 0.03))
+    one = Ward(codemie_home)
+    yield one
+    one.end()
+
+
+def test_it_starts_the_proxy_with_the_arguments_and_ends_it_in_good_order(ward: Ward) -> None:
+    ward.begin(Order("https://a.example", port=0))
+    state = ward.up()
+    assert "stand-in: https://a.example --listen-host 127.0.0.1 --port 0 --quiet --" in ward.said
+    assert ward.end() == 0
+    assert not state.serves
+    assert not state_file(ward.places).exists()
+
+
+def test_a_killed_proxy_is_back_on_the_same_port(ward: Ward) -> None:
+    ward.begin(Order(port=0))
+    first = ward.up()
+    os.kill(first.proxy_pid, signal.SIGKILL)
+    second = ward.up(but=first.proxy_pid)
+    assert (second.port, second.restarts) == (first.port, 1)
+    assert second.trouble == "it was ended by SIGKILL"
+    assert "daemon: the proxy is started anew in 0.01 s: it was ended by SIGKILL" in ward.said
+
+
+def test_one_that_hangs_is_ended_and_started_anew(ward: Ward) -> None:
+    ward.begin(Order(port=0))
+    first = ward.up()
+    ward.behave("hang")
+    ward.until(lambda: not first.serves)
+    ward.behave("well")
+    second = ward.up(but=first.proxy_pid)
+    assert second.port == first.port
+    assert second.trouble == "it does not answer: /health does not answer within 0.2 s"
+
+
+def test_one_that_is_stopped_in_its_tracks_is_killed(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "END_SECONDS", 0.1)
+    ward.begin(Order(port=0))
+    first = ward.up()
+    os.kill(first.proxy_pid, signal.SIGSTOP)
+    second = ward.up(but=first.proxy_pid)
+    assert not first.serves
+    assert second.port == first.port
+
+
+def test_after_three_restarts_in_a_row_it_gives_up_and_says_why(ward: Ward) -> None:
+    ward.begin(Order(port=0))
+    first = ward.up()
+    ward.behave("exit 3")
+    os.kill(first.proxy_pid, signal.SIGKILL)
+    assert ward.wait() == 1
+    state = read_state(ward.places)
+    assert state is not None
+    assert (state.gave_up, state.restarts, state.trouble) == (True, 3, "it ended with 3")
+    assert ward.said.count("started anew in") == 3
+    assert "not started anew: it ended with 3" in ward.said
+
+
+def test_one_that_never_served_is_not_started_anew(ward: Ward) -> None:
+    ward.behave("exit 3")
+    ward.begin(Order(port=0))
+    assert ward.wait() == 1
+    assert ward.said.count("stand-in:") == 1
+
+
+def test_one_that_does_not_come_up_is_ended(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "UP_SECONDS", 0.05)
+    ward.begin(Order(port=0))
+    assert ward.wait() == 1
+    assert "it does not come up within 0.05 s" in ward.said
+
+
+def test_without_watching_it_only_waits_for_the_end(ward: Ward) -> None:
+    ward.begin(Order(port=0, watch=False))
+    first = ward.up()
+    os.kill(first.proxy_pid, signal.SIGKILL)
+    assert ward.wait() == 1
+    assert "not started anew: it was ended by SIGKILL" in ward.said
+
+
+def test_the_log_stays_small(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "Journal", lambda places: Journal(places, largest=1000))
+    ward.begin(Order(port=0))
+    ward.up()
+    Journal(ward.places).file.write_bytes(b"noise\n" * 1000)
+    ward.until(lambda: Journal(ward.places).size() == 0)
+    assert Journal(ward.places).older.stat().st_size == 1000
+
+
+def test_a_state_that_cannot_be_written_ends_nothing(ward: Ward) -> None:
+    ward.begin(Order(port=0))
+    first = ward.up()
+    state_file(ward.places).unlink()
+    state_file(ward.places).mkdir()
+    os.kill(first.proxy_pid, signal.SIGKILL)
+    ward.until(lambda: "there, but nobody can see it" in ward.said)
+    ward.until(lambda: ward.said.count("stand-in:") == 2)
+    state_file(ward.places).rmdir()

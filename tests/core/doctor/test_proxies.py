@@ -1,0 +1,95 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codemie_core.daemon.order import Order
+from codemie_core.daemon.state import DaemonState, write_state
+from codemie_core.demo.absent import closed_port
+from codemie_core.doctor import proxies
+from codemie_core.places import Places
+from codemie_core.running import RunningProxy, process_started, running_proxies, write_entry
+from support import stand_in
+from support.cli import environ
+from support.patient import levels, surroundings, told
+from support.proxy import ADDONS
+
+
+@pytest.fixture
+def running(codemie_home: Path) -> Iterator[RunningProxy]:
+    """A stand-in for a proxy."""
+    paths = os.pathsep.join((str(ADDONS), str(ADDONS.parent / "tests")))
+    command = [*stand_in.COMMAND, "--port", "0"]
+    with subprocess.Popen(command, env={**environ(), "PYTHONPATH": paths}, stdout=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while not (found := list(running_proxies(Places(codemie_home)))):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield found[0]
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+
+
+def port_of(one: RunningProxy) -> int:
+    return proxies.ports(one)[0]
+
+
+def test_where_nothing_runs_nothing_is_wrong(codemie_home: Path) -> None:
+    around = surroundings(codemie_home, port=closed_port())
+    assert told(proxies.port(around)) == [("ok", f"port {around.port} is free")]
+    assert told(proxies.register(around)) == [("ok", "no proxy runs")]
+    assert told(proxies.daemon(around)) == [("ok", "none has been started")]
+
+
+def test_a_port_is_ours_anothers_or_a_strangers(running: RunningProxy, codemie_home: Path, tmp_path: Path) -> None:
+    port = port_of(running)
+    assert levels(proxies.port(surroundings(codemie_home, port=port))) == ["ok"]
+    (found,) = proxies.port(surroundings(tmp_path / "other" / ".codemie", port=port))
+    assert (found.level, "another CodeMie home" in found.what) == ("note", True)
+    assert str(running.pid) in found.what or sys.platform != "linux"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (found,) = proxies.port(surroundings(codemie_home, port=taken.getsockname()[1]))
+    assert (found.level, found.fix) == ("warning", "codemie-proxy start --port 0 takes a free one")
+
+
+def test_a_proxy_that_runs_and_one_that_only_seems_to(running: RunningProxy, codemie_home: Path) -> None:
+    where = f"{running.addresses[0]} (pid {running.pid})"
+    assert told(proxies.register(surroundings(codemie_home))) == [("ok", f"{where} serves")]
+    os.kill(running.pid, signal.SIGSTOP)
+    (found,) = proxies.register(surroundings(codemie_home))
+    assert (found.level, found.what.startswith(f"{where}: unhealthy")) == ("problem", True)
+    assert f"kill {running.pid}" in found.fix
+
+
+def test_what_killed_proxies_left_behind_is_told_and_what_cannot_be_read_is_named(codemie_home: Path) -> None:
+    places = Places(codemie_home)
+    write_entry(places, RunningProxy("gone", 999999, "1", 1.0, ("127.0.0.1:1",), ("regular",), "1"))
+    (places.run / "odd.json").write_text("{")
+    assert told(proxies.register(surroundings(codemie_home))) == [
+        ("ok", "no proxy runs"),
+        ("note", "1 entries of proxies that were killed have been removed"),
+        ("warning", f"{places.run / 'odd.json'} cannot be read"),
+    ]
+
+
+def test_a_daemon_that_serves_and_one_that_does_not(running: RunningProxy, codemie_home: Path) -> None:
+    places = Places(codemie_home)
+    started = process_started(running.pid) or ""
+    own = os.getpid()
+    state = DaemonState(own, process_started(own) or "", 1.0, Order(), "", port_of(running), running.pid, started)
+    write_state(places, state)
+    assert told(proxies.daemon(surroundings(codemie_home))) == [("ok", f"serves at {state.url}")]
+    path = places.run / f"{running.run_id}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "addresses": [f"127.0.0.1:{closed_port()}"]}))
+    (found,) = proxies.daemon(surroundings(codemie_home))
+    assert (found.level, found.what.partition(":")[0]) == ("problem", "dead-socket")
+    assert found.fix == "codemie-proxy daemon restart"

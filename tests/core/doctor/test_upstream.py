@@ -1,0 +1,153 @@
+import asyncio
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from codemie_core.demo.absent import closed_port
+from codemie_core.doctor import upstream
+from codemie_core.places import Places
+from codemie_core.running import RunningProxy, this_process, write_entry
+from support.certificates import Authority
+from support.patient import levels, surroundings, told
+
+NOW = 1_800_000_000.0
+
+
+@contextmanager
+def answering(
+    context: ssl.SSLContext | None = None, date: float = NOW, seen: list[bytes] | None = None
+) -> Iterator[int]:
+    """A server for one HEAD after the other, in a thread."""
+    loop, up, port = asyncio.new_event_loop(), threading.Event(), [0]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if seen is not None:
+            seen.append(head)
+        writer.write(
+            f"HTTP/1.1 404 Not Found\r\ndate: {formatdate(date, usegmt=True)}\r\ncontent-length: 0\r\n\r\n".encode()
+        )
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        port[0] = server.sockets[0].getsockname()[1]
+        up.set()
+        async with server:
+            await server.serve_forever()
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            pass  # That is how it ends.
+
+    task = loop.create_task(run())
+    thread = threading.Thread(target=work)
+    thread.start()
+    up.wait(10)
+    try:
+        yield port[0]
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        loop.close()
+
+
+def at(home: Path, target: str, **environ: str):  # type: ignore[no-untyped-def] # a Surroundings whose clock stands
+    around = surroundings(home, target, **environ)
+    object.__setattr__(around, "now", lambda: NOW)
+    return around
+
+
+def test_without_a_target_there_is_nobody_to_ask(codemie_home: Path) -> None:
+    (found,) = upstream.reach(surroundings(codemie_home))
+    assert (found.level, found.fix.startswith("codemie-proxy doctor https://")) == ("note", True)
+
+
+def test_a_target_that_answers_whatever_it_says_can_be_reached(codemie_home: Path) -> None:
+    seen: list[bytes] = []
+    with answering(seen=seen) as port:
+        found = told(
+            upstream.reach(at(codemie_home, f"http://127.0.0.1:{port}/code-assistant-api", ANTHROPIC_API_KEY="x"))
+        )
+    assert found == [
+        ("ok", f"http://127.0.0.1:{port} answers (404)"),
+        ("ok", f"this machine's clock agrees with http://127.0.0.1:{port}"),
+    ]
+    # Asked once, for nothing, and without a credential.
+    assert len(seen) == 1
+    head = seen[0].lower()
+    assert head.startswith(b"head /code-assistant-api http/1.1\r\n")
+    assert not [name for name in (b"authorization", b"cookie", b"x-api-key") if name in head]
+
+
+@pytest.mark.parametrize(
+    "skew, level, words",
+    [(119, "ok", "agrees"), (300, "warning", "5 min ahead of"), (-7200, "warning", "120 min behind")],
+)
+def test_clocks_may_differ_by_two_minutes(skew: float, level: str, words: str, codemie_home: Path) -> None:
+    with answering(date=NOW - skew) as port:
+        found = list(upstream.reach(at(codemie_home, f"http://127.0.0.1:{port}")))
+    assert (found[1].level, words in found[1].what) == (level, True)
+
+
+def test_where_proxies_lead_is_looked_at_and_the_profile(codemie_home: Path) -> None:
+    with answering() as port:
+        pid, started = this_process()
+        modes = (f"reverse:http://127.0.0.1:{port}@8080", "regular")
+        write_entry(Places(codemie_home), RunningProxy("one", pid, started, 1.0, (), modes, "1"))
+        profile = f'{{"provider": "litellm", "baseUrl": "http://127.0.0.1:{closed_port()}"}}'
+        (codemie_home / "codemie-cli.config.json").write_text(profile)
+        assert levels(upstream.reach(at(codemie_home, ""))) == ["ok", "ok", "problem"]
+
+
+def test_who_refuses_is_told_from_who_is_not_known(codemie_home: Path) -> None:
+    (found,) = upstream.reach(at(codemie_home, f"http://127.0.0.1:{closed_port()}"))
+    assert (found.level, "cannot be reached" in found.what) == ("problem", True)
+    (found,) = upstream.reach(at(codemie_home, "https://no-such-host.invalid"))
+    assert (found.level, found.what) == ("problem", "the name no-such-host.invalid cannot be resolved")
+    (found,) = upstream.reach(at(codemie_home, "ftp://a.example"))
+    assert (found.level, found.fix) == ("problem", "write https://host[:port][/path]")
+
+
+def test_who_takes_the_connection_and_says_nothing_is_left(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.setattr(upstream, "SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (found,) = upstream.reach(at(codemie_home, f"http://127.0.0.1:{silent.getsockname()[1]}"))
+    assert (found.level, "does not answer within 0.5 s" in found.what) == ("problem", True)
+
+
+def test_a_certificate_nobody_vouches_for_is_told_and_the_users_authority_counts(
+    codemie_home: Path, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    with answering(authority.server()) as port:
+        target = f"https://localhost:{port}"
+        (found,) = upstream.reach(at(codemie_home, target))
+        assert (found.level, "is not trusted" in found.what) == ("problem", True)
+        assert "codemie_upstream_attempts_ca_file" in found.fix
+        mended = at(codemie_home, target, CODEMIE_UPSTREAM_ATTEMPTS_CA_FILE=str(authority.pem))
+        assert levels(upstream.reach(mended)) == ["ok", "ok"]
+
+
+def test_a_target_that_speaks_no_tls_is_told(codemie_home: Path) -> None:
+    with answering() as port:
+        (found,) = upstream.reach(at(codemie_home, f"https://127.0.0.1:{port}"))
+    assert (found.level, "TLS handshake" in found.what) == ("problem", True)
+
+
+def test_an_outbound_proxy_that_is_not_there_is_the_one_that_is_named(codemie_home: Path) -> None:
+    proxy = f"http://ann:hunter2-planted@127.0.0.1:{closed_port()}"
+    (found,) = upstream.reach(at(codemie_home, "https://a.invalid", HTTPS_PROXY=proxy))
+    assert found.level == "problem"
+    assert "outbound proxy" in found.what
+    assert "planted" not in str(found)

@@ -1,0 +1,141 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codemie_core.launch.agents import AGENTS
+from codemie_core.launch.environment import Via
+from codemie_core.launch.traps import Look, logged_in, traps
+
+
+class Room:
+    """A home and a working folder with files in them."""
+
+    def __init__(self, root: Path) -> None:
+        self.home, self.folder = root / "home", root / "work"
+
+    def write(self, name: str, content: Any, folder: str = "home") -> Path:
+        path = (self.home if folder == "home" else self.folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def look(self, name: str, via: Via = "base-url", arguments: Sequence[str] = (), **environ: str) -> Look:
+        return Look(AGENTS[name], via, self.home, self.folder, environ, arguments)
+
+    def found(self, name: str, via: Via = "base-url", arguments: Sequence[str] = (), **environ: str) -> set[str]:
+        look = self.look(name, via, arguments, **environ)
+        return {f"{trap.file.relative_to(self.home.parent)}: {trap.key}" for trap in traps(look)}
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def test_claudes_settings_that_overrule_the_environment_are_named(room: Room) -> None:
+    room.write(".claude/settings.json", {"env": {"ANTHROPIC_BASE_URL": "https://other.example", "FOO": "1"}})
+    room.write(".claude/settings.json", {"env": {"CLAUDE_CODE_USE_VERTEX": "1"}}, "work")
+    room.write(".claude/settings.local.json", {"env": {"HTTPS_PROXY": "http://other.example"}}, "work")
+    always = {
+        "home/.claude/settings.json: env.ANTHROPIC_BASE_URL",
+        "work/.claude/settings.json: env.CLAUDE_CODE_USE_VERTEX",
+    }
+    assert room.found("claude") == always
+    assert room.found("claude", "https-proxy") == {*always, "work/.claude/settings.local.json: env.HTTPS_PROXY"}
+
+
+def test_claudes_settings_may_be_elsewhere(room: Room) -> None:
+    elsewhere = room.write("elsewhere/settings.json", {"env": {"ANTHROPIC_BASE_URL": "https://other.example"}})
+    assert room.found("claude", CLAUDE_CONFIG_DIR=str(elsewhere.parent)) == {
+        "home/elsewhere/settings.json: env.ANTHROPIC_BASE_URL"
+    }
+
+
+def test_a_warning_names_the_file_the_key_and_what_helps(room: Room) -> None:
+    file = room.write(".claude/settings.json", {"env": {"ANTHROPIC_BASE_URL": "https://key@other.example"}})
+    [trap] = traps(room.look("claude"))
+    assert str(trap).startswith(f"{file}: env.ANTHROPIC_BASE_URL counts more than the environment")
+    assert "other.example" not in str(trap)
+
+
+def test_a_login_with_chatgpt_is_none_for_a_base_url(room: Room) -> None:
+    room.write(".codex/auth.json", {"OPENAI_API_KEY": None, "tokens": {"access_token": "t"}})
+    assert room.found("codex") == {"home/.codex/auth.json: tokens"}
+    assert room.found("codex", "https-proxy") == set()
+    assert room.found("codex", OPENAI_API_KEY="sk-mine") == set()
+    room.write(".codex/auth.json", {"OPENAI_API_KEY": "sk-mine", "tokens": None})
+    assert room.found("codex") == set()
+
+
+CODEX = """
+profile = "work"
+model_provider = "own"
+[model_providers.own]
+base_url = "https://other.example/v1"
+[profiles.work]
+model_provider = "own"
+[profiles.plain]
+model = "m"
+"""
+
+
+def test_a_profile_of_codex_overrules_the_provider_it_is_told(room: Room) -> None:
+    room.write(".codex/config.toml", CODEX)
+    assert room.found("codex", OPENAI_API_KEY="k") == {"home/.codex/config.toml: profiles.work.model_provider"}
+    assert room.found("codex", arguments=("-p", "plain"), OPENAI_API_KEY="k") == set()
+    assert room.found("codex", arguments=("--profile=plain",), OPENAI_API_KEY="k") == set()
+
+
+def test_a_provider_of_codex_that_is_not_its_vendor_goes_past_an_https_proxy(room: Room) -> None:
+    room.write(".codex/config.toml", CODEX)
+    assert room.found("codex", "https-proxy") == {"home/.codex/config.toml: model_providers.own.base_url"}
+    room.write(".codex/config.toml", 'openai_base_url = "https://api.openai.com/v1"')
+    assert room.found("codex", "https-proxy") == set()
+
+
+@pytest.mark.parametrize(
+    "settings, key",
+    [
+        ({"security": {"auth": {"selectedType": "oauth-personal"}}}, "security.auth.selectedType"),
+        ({"selectedAuthType": "vertex-ai"}, "selectedAuthType"),
+        ({"security": {"auth": {"selectedType": "gemini-api-key"}}}, ""),
+        ({"security": None}, ""),
+    ],
+)
+def test_gemini_has_a_base_url_only_with_a_key(room: Room, settings: object, key: str) -> None:
+    room.write(".gemini/settings.json", settings)
+    assert room.found("gemini") == ({f"home/.gemini/settings.json: {key}"} if key else set())
+    assert room.found("gemini", "https-proxy") == set()
+
+
+def test_providers_of_opencode_that_lead_elsewhere_are_named(room: Room) -> None:
+    text = """{ // mine
+      "provider": {
+        "anthropic": {"options": {"baseURL": "https://gone.example/v1"}},
+        "own": {"options": {"baseURL": "https://own.example//v1", /* so */ }},
+      },
+    }"""
+    room.write("opencode.jsonc", text, "work")
+    assert room.found("opencode") == {"work/opencode.jsonc: provider.own.options.baseURL"}
+    assert len(room.found("opencode", "https-proxy")) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"env": 3}', '{"env": {"ANTHROPIC_BASE_URL": ""}}', "[" * 9000])
+def test_files_that_say_nothing_are_no_trap(room: Room, content: str) -> None:
+    for name in (".claude/settings.json", ".codex/auth.json", ".codex/config.toml", ".gemini/settings.json"):
+        room.write(name, content)
+    assert not any(room.found(name, via) for name in AGENTS for via in ("base-url", "https-proxy"))  # type: ignore[arg-type] # both are
+
+
+def test_who_is_logged_in_is_told_by_files(room: Room) -> None:
+    assert not any(logged_in(room.look(name)) for name in AGENTS)
+    room.write(".claude.json", {"numStartups": 1})
+    assert not logged_in(room.look("claude"))
+    room.write(".claude.json", {"oauthAccount": {"accountUuid": "u"}})
+    assert logged_in(room.look("claude"))
+    room.write(".codex/auth.json", {})
+    assert logged_in(room.look("codex"))
+    assert not logged_in(room.look("codex", CODEX_HOME=str(room.home / "other")))

@@ -1,0 +1,25 @@
+"""Messages that arrive in pieces."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codemie_core.websocket.assembly import Assembly
+
+
+@given(st.lists(st.lists(st.binary(max_size=9), min_size=1), min_size=1))
+def test_frames_come_out_as_they_were_whatever_pieces_they_arrived_in(frames: list[list[bytes]]) -> None:
+    assembly = Assembly(10**6)
+    for _ in range(2):
+        for pieces in frames:
+            for number, piece in enumerate(pieces, 1):
+                assert assembly.add(piece, frame_finished=number == len(pieces))
+        assert assembly.take() == [b"".join(pieces) for pieces in frames]
+
+
+def test_a_message_may_be_as_large_as_the_bound_and_no_byte_larger() -> None:
+    assembly = Assembly(100)
+    assert assembly.add(b"x" * 99, frame_finished=True)
+    assert assembly.add(b"x", frame_finished=False)
+    assert not assembly.add(b"x", frame_finished=True)
+    assert assembly.add(b"y" * 100, frame_finished=True)
+    assert assembly.take() == [b"y" * 100]
