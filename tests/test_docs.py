@@ -61,12 +61,12 @@ def links(text: str) -> list[str]:
 
 def commands(text: str, program: str) -> list[str]:
     """What follows the program's name, in code blocks and in running text."""
-    return re.findall(rf"(?<![\w/-]){re.escape(program)} ([a-z]+)", text)
+    return re.findall(rf"(?<![\w/-]){re.escape(program)} ([a-z]+(?:-[a-z]+)*)", text)
 
 
 def subcommands_of_run_sh() -> set[str]:
     usage = text_of(ROOT / "run.sh").partition("<<'USAGE'\n")[2].partition("\nUSAGE")[0]
-    listed = re.findall(r"^  ([a-z]+(?:, [a-z]+)*)(?= |$)", usage, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+(?:, [a-z-]+)*)(?= |$)", usage, re.MULTILINE)
     return {name for names in listed for name in names.split(", ")}
 
 

@@ -21,6 +21,7 @@ FACING_MITMPROXY = {
     *("addon.py", "containment.py", "core_addon.py", "exchange.py", "options.py", "recorded.py", "refusal.py"),
     *("accounts/commands.py", "accounts/failover.py", "accounts/outfit.py", "cli", "demo/failing", "seams"),
     "live_settings.py",
+    "interception/authority.py",
     *("inspection/commands.py", "inspection/content_view.py", "inspection/desk.py", "inspection/kept_bodies.py"),
 }
 # Where somebody looks at a terminal.
@@ -84,12 +85,14 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "codemie_core/demo/wire_http1.py": "core/demo/test_upstream_faults.py",
     "codemie_core/demo/wire_http2.py": "core/demo/test_upstream_http2.py",
     "codemie_core/demo/wire_websocket.py": "core/demo/test_upstream_websocket.py",
+    "codemie_core/doctor/finding.py": "core/doctor/test_examine.py",
     "codemie_core/inspection/anthropic.py": "core/inspection/test_conversation.py",
     "codemie_core/inspection/chat.py": "core/inspection/test_conversation.py",
     "codemie_core/inspection/desk.py": "addons/test_inspection.py",
     "codemie_core/inspection/gemini.py": "core/inspection/test_conversation.py",
     "codemie_core/inspection/responses.py": "core/inspection/test_conversation.py",
     "codemie_core/inspection/words.py": "core/inspection/test_conversation.py",
+    "codemie_core/interception/tunnels.py": "addons/test_tls_interception.py",
     "codemie_core/recorded.py": "addons/test_usage_metering.py",
     "codemie_core/usage/answer.py": "core/usage/test_readers.py",
     "codemie_core/usage/asked.py": "core/usage/test_asking.py",

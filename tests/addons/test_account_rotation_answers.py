@@ -228,6 +228,19 @@ async def test_codex_is_asked_to_connect_again_where_another_account_can_take_ov
         assert reason(room, "main") == LIMITED
 
 
+async def test_an_upgrade_for_which_no_account_is_left_gets_its_status_and_words(pool: StoredHome) -> None:
+    async with rotating() as room:
+        for account in addon_of(room).pool.accounts:
+            addon_of(room).pool.failed(account.id, "", GUESS)
+        flow = asked("/v1/responses", method="GET", body=b"", agent="codex_cli_rs/0.1")
+        flow.request.headers.update({"connection": "Upgrade", "upgrade": "websocket"})
+        assert await served(room, flow) == ""
+        assert flow.response is not None
+        assert (flow.response.status_code, flow.response.headers["content-type"]) == (429, "application/json")
+        assert int(flow.response.headers["retry-after"]) > 0
+        assert flow.response.json()["error"]["message"]
+
+
 async def test_a_client_that_left_counts_for_nothing(pool: StoredHome) -> None:
     async with rotating() as room:
         flow = asked()

@@ -84,6 +84,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         client: Client = parameters.params["client"]
         cell = Cell(client.name, str(parameters.params.get("via", "")), str(mark.args[0]))
         item.config.stash[_FOUND].take(cell, report, client.version)
+        if report.when == "teardown":
+            # At once: it takes long, and may be interrupted.
+            item.config.stash[_FOUND].write(RESULTS)
     return report  # type: ignore[return-value]  # as above
 
 
@@ -94,7 +97,5 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    found = session.config.stash[_FOUND]
-    found.write(RESULTS)
     if page := session.config.getoption("--table"):
-        write_table(page, found)
+        write_table(page, session.config.stash[_FOUND])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from codemie_core.demo.frames import sse
 from codemie_core.demo.script import Step
 from support.agents_clients import (
     AnthropicSdk,
@@ -14,6 +15,7 @@ from support.agents_clients import (
     ClaudeOAuth,
     Client,
     Codex,
+    CodexWebSocket,
     GeminiSdk,
     OpenAIChatSdk,
     OpenAIResponsesSdk,
@@ -24,10 +26,13 @@ from support.agents_room import Room, room
 LIMITED_BRIEFLY = Step(status=429, headers=(("retry-after", "3"),))
 LIMITED = Step(status=429)
 OVERLOADED = Step(events=[], error_event=True)
-# Not here: Codex over a WebSocket asks again over HTTP when the handshake is refused.
+# A handshake that is refused is none of these: Codex then asks over HTTP.
+_LIMIT = {"type": "usage_limit_reached", "message": "The usage limit has been reached", "resets_in_seconds": 3600}
+LIMIT_MESSAGE = Step(events=[sse({"type": "error", "status": 429, "error": _LIMIT})])
 CASES: list[tuple[Client, str, Step]] = [
     (ClaudeOAuth(), "a limit, retry-after 3", LIMITED_BRIEFLY),
     (Codex(), "a limit without retry-after", LIMITED),
+    (CodexWebSocket(), "a limit in a message", LIMIT_MESSAGE),
     (AnthropicSdk(), "an error that opens the stream", OVERLOADED),
     (OpenAIResponsesSdk(), "an error that opens the stream", OVERLOADED),
     (OpenAIChatSdk(), "an error that opens the stream", OVERLOADED),

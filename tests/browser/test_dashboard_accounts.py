@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from support.dashboard import Dashboard, ask, dashboard
-from support.devtools import Browser, Page, chrome
-from support.pictures import home_of_nobody
+from support.dashboard import Dashboard, ask
+from support.devtools import Browser, Page
 from support.pooled import the_one_credential
 from support.programs import needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
+NOON = {
+    "history": False,
+    "options": {"codemie_account_rotation_stickiness": "0s"},
+    "environ": {"CODEMIE_OAUTH_ANTHROPIC_CLIENT_ID": "planted-client"},
+}
 NAMES = "[...document.querySelectorAll('.cm-account')].map(each => each.dataset.name)"
 DIALOG = ".cm-dialog"
 WITHOUT_A_CLIENT = """\
@@ -25,21 +28,6 @@ gateway:
   authorize_url: https://login.example.com/authorize
   token_url: https://login.example.com/token
 """
-
-
-@pytest.fixture(scope="module")
-def noon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    options = {"codemie_account_rotation_stickiness": "0s"}
-    with home_of_nobody(tmp_path_factory.mktemp("noon")):
-        os.environ["CODEMIE_OAUTH_ANTHROPIC_CLIENT_ID"] = "planted-client"
-        with dashboard(history=False, options=options) as running:
-            yield running
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chrome(tmp_path_factory.mktemp("chrome")) as running:
-        yield running
 
 
 @pytest.fixture

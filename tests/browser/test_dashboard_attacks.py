@@ -10,7 +10,7 @@ import pytest
 
 from codemie_core.demo.threaded import UpstreamThread
 from support.admin import Admin, admin_of
-from support.devtools import Browser, chrome
+from support.devtools import Browser
 from support.programs import needs_chromium
 from support.shared import shared_proxy
 
@@ -83,12 +83,6 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
         admin_of(proxy) as client,
     ):
         yield client
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chrome(tmp_path_factory.mktemp("chromium")) as running:
-        yield running
 
 
 THERE = "document.querySelector('h1') !== null && document.title.includes('CodeMie proxy')"

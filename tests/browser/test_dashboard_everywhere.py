@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from support.accessible import faint, nameless, outline, tabbed, too_wide
-from support.dashboard import Dashboard, dashboard
-from support.devtools import Browser, Page, chrome
+from support.dashboard import THERE, Dashboard, opened
+from support.devtools import Browser, Page
 from support.programs import needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
@@ -25,35 +24,11 @@ TABS = {
     "/addons/usage_metering": "Plugins",
     "/logs": "Logs",
 }
-THERE = "document.querySelector('h1') !== null && document.querySelector('#main') !== null"
 CURRENT = """(e => { const box = e.getBoundingClientRect(); return [box.left, box.right]; })
   (document.querySelector('nav [aria-current=page]'))"""
 SETTLED = """new Promise(done => { let last = '', same = 0; const look = () => {
   const now = document.body.innerText; same = now === last ? same + 1 : 0; last = now;
   same > 4 ? done(true) : setTimeout(look, 80); }; look(); })"""
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home for all tests of this file: proxy and browser are started once."""
-    folder = tmp_path_factory.mktemp("dashboard")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        patch.setenv("CODEMIE_HOME", str(folder / ".codemie"))
-        patch.setenv("CODEMIE_KEYRING", "0")
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def noon(home: Path) -> Iterator[Dashboard]:
-    with dashboard() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(home: Path) -> Iterator[Browser]:
-    with chrome(home) as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=TABS)
@@ -70,8 +45,7 @@ def tab(request: pytest.FixtureRequest) -> str:
 
 
 def look_at(browser: Browser, noon: Dashboard, path: str) -> Page:
-    page = browser.page(noon.admin.page_url(path))
-    page.until(THERE)
+    page = opened(browser, noon, path)
     page.eval(SETTLED)
     return page
 

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.dashboard import Dashboard, dashboard
-from support.devtools import Browser, Page, chrome
+from support.dashboard import Dashboard, go
+from support.devtools import Browser, Page
 from support.programs import needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
+NOON = {"accounts": False}
 ROWS = "document.querySelectorAll('.cm-table tbody tr').length"
 BARS = "document.querySelectorAll('.cm-chart:not(.bare) .bar').length"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("history")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        patch.setenv("CODEMIE_HOME", str(folder / ".codemie"))
-        patch.setenv("CODEMIE_KEYRING", "0")
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def noon(home: Path) -> Iterator[Dashboard]:
-    with dashboard(accounts=False) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(home: Path) -> Iterator[Browser]:
-    with chrome(home) as running:
-        yield running
 
 
 @pytest.fixture
@@ -48,18 +26,13 @@ def page(browser: Browser, noon: Dashboard) -> Iterator[Page]:
     signed_in.close()
 
 
-def go(page: Page, noon: Dashboard, path: str) -> None:
-    page.goto(f"http://127.0.0.1:{noon.admin.port}{path}")
-    page.until("document.querySelector('h1') !== null")
-
-
 def told(noon: Dashboard, path: str, **asked: Any) -> Any:
     return noon.admin.get(path, params=asked).raise_for_status().json()
 
 
 def test_the_list_of_sessions_leads_to_the_turns_of_one(page: Page, noon: Dashboard) -> None:
     newest = told(noon, "/api/sessions", range="7d", limit=1)["items"][0]
-    go(page, noon, "/sessions")
+    go(page, "/sessions")
     page.until(f"{ROWS} > 10")
     page.click(f'a[href="/sessions/{newest["id"]}"]')
     page.until(f"location.pathname === '/sessions/{newest['id']}'")
@@ -72,7 +45,7 @@ def test_the_list_of_sessions_leads_to_the_turns_of_one(page: Page, noon: Dashbo
 
 
 def test_sessions_of_one_agent_are_still_those_after_a_reload(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/sessions")
+    go(page, "/sessions")
     page.until(f"{ROWS} > 10")
     page.click('.cm-filter:has([aria-label="Agent"])')
     page.click("text=Codex")
@@ -84,7 +57,7 @@ def test_sessions_of_one_agent_are_still_those_after_a_reload(page: Page, noon: 
 
 
 def test_a_session_that_is_not_there_says_so(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/sessions/no-such")
+    go(page, "/sessions/no-such")
     page.wait_for_text("There is no such session")
     page.click("text=All sessions")
     page.until(f"{ROWS} > 10")
@@ -92,7 +65,7 @@ def test_a_session_that_is_not_there_says_so(page: Page, noon: Dashboard) -> Non
 
 def test_the_figures_are_those_of_the_api_and_the_chosen_one_is_drawn(page: Page, noon: Dashboard) -> None:
     totals = told(noon, "/api/analytics", range="7d")["totals"]
-    go(page, noon, "/analytics?range=7d")
+    go(page, "/analytics?range=7d")
     page.wait_for_text(f"{totals['requests']:,}", ".cm-metric[aria-pressed=true]")
     page.until(f"{BARS} > 20")
     page.click(".cm-metric:nth-child(2)")
@@ -104,7 +77,7 @@ def test_the_figures_are_those_of_the_api_and_the_chosen_one_is_drawn(page: Page
 
 def test_costs_add_up_where_they_are_summed_up(page: Page, noon: Dashboard) -> None:
     totals = told(noon, "/api/analytics", range="7d")["totals"]
-    go(page, noon, "/analytics?range=7d&figure=cost&split=no&sum=yes")
+    go(page, "/analytics?range=7d&figure=cost&split=no&sum=yes")
     page.until("document.querySelector('.cm-chart:not(.bare) .line') !== null")
     page.eval("document.querySelector('.cm-chart:not(.bare)').focus()")
     page.press("ArrowLeft")
@@ -112,7 +85,7 @@ def test_costs_add_up_where_they_are_summed_up(page: Page, noon: Dashboard) -> N
 
 
 def test_filters_that_nothing_fits_offer_the_way_back(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/analytics?range=7d&agents=nobody")
+    go(page, "/analytics?range=7d&agents=nobody")
     page.wait_for_text("Nothing matches these filters")
     page.click(".cm-empty ~ .cm-row button")
     page.until(f"{BARS} > 20")
@@ -121,7 +94,7 @@ def test_filters_that_nothing_fits_offer_the_way_back(page: Page, noon: Dashboar
 
 def test_failed_turns_alone_are_all_failures(page: Page, noon: Dashboard) -> None:
     failed = told(noon, "/api/analytics", range="7d", status="error")["totals"]["requests"]
-    go(page, noon, "/analytics?range=7d")
+    go(page, "/analytics?range=7d")
     page.until(f"{BARS} > 20")
     page.click("text=Failed")
     page.until(f"document.querySelector('.cm-metric .cm-card-value').innerText === '{failed}'")
@@ -129,7 +102,7 @@ def test_failed_turns_alone_are_all_failures(page: Page, noon: Dashboard) -> Non
 
 def test_every_agent_that_was_seen_has_a_card_with_its_figures(page: Page, noon: Dashboard) -> None:
     seen = told(noon, "/api/agents", range="7d")["agents"]
-    go(page, noon, "/agents")
+    go(page, "/agents")
     page.until(f"document.querySelectorAll('.cm-agent').length === {len(seen)}")
     cards = page.text(".cm-agents")
     for agent in seen:
@@ -141,5 +114,5 @@ def test_every_agent_that_was_seen_has_a_card_with_its_figures(page: Page, noon:
 
 
 def test_agents_are_told_how_to_come_here(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/agents")
+    go(page, "/agents")
     page.wait_for_text(f"export ANTHROPIC_BASE_URL={noon.proxy.url}")

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from codemie_core.demo.gate import Gate
 from codemie_core.demo.script import Step
-from support.dashboard import Dashboard, ask, asking, dashboard
-from support.devtools import PATIENCE, Browser, Page, chrome
-from support.pictures import home_of_nobody
+from support.dashboard import Dashboard, ask, asking, opened
+from support.devtools import PATIENCE, Browser
 from support.programs import needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
+NOON = {"options": {"codemie_usage_metering_payloads": True}}
 HOSTILE = "<img src=x onerror=\"window.owned = 'img'\"><script>window.owned = 'script'</script><b>bold</b> {{ 7 * 7 }}"
 ROWS = "[...document.querySelectorAll('.cm-table tbody tr')]"
 OPEN = "document.querySelectorAll('tr.open').length"
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-
-
-@pytest.fixture(scope="module")
-def noon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    options = {"codemie_usage_metering_payloads": True}
-    with home_of_nobody(tmp_path_factory.mktemp("noon")), dashboard(options=options) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chrome(tmp_path_factory.mktemp("chrome")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -42,12 +27,6 @@ def answers(noon: Dashboard) -> Dashboard:
     """Ordinary ones, whatever the test before had scripted."""
     noon.upstream.call(noon.upstream.upstream.script)
     return noon
-
-
-def opened(browser: Browser, noon: Dashboard, path: str, **how: object) -> Page:
-    page = browser.page(noon.admin.page_url(path), **how)  # type: ignore[arg-type]  # sizes and such
-    page.until("document.querySelector('h1') !== null")
-    return page
 
 
 def begun(noon: Dashboard) -> Gate:
@@ -224,14 +203,3 @@ def test_columns_sort_and_what_is_unknown_stays_last(browser: Browser, noon: Das
     rising = [float(cost) for cost in told if cost != "–"]  # noqa: RUF001 (the sign for nothing)
     assert rising == sorted(rising)
     assert all(cost == "–" for cost in told[len(rising) :])  # noqa: RUF001 (the sign for nothing)
-
-
-def test_an_empty_home_says_what_to_do_next(browser: Browser, tmp_path: Path) -> None:
-    with home_of_nobody(tmp_path), dashboard(history=False, accounts=False) as empty:
-        page = opened(browser, empty, "/")
-        page.wait_for_text("No requests yet")
-        page.wait_for_text("No accounts")
-        page.goto(f"http://127.0.0.1:{empty.admin.port}/requests")
-        page.wait_for_text("codemie-proxy status")
-        page.goto(f"http://127.0.0.1:{empty.admin.port}/accounts")
-        page.wait_for_text("codemie-proxy accounts add")

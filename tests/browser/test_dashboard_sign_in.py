@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from support.dashboard import Dashboard, dashboard
-from support.devtools import Browser, chrome
-from support.pictures import home_of_nobody
+from support.dashboard import Dashboard
+from support.devtools import Browser
 from support.programs import needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
-
-@pytest.fixture(scope="module")
-def noon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    with home_of_nobody(tmp_path_factory.mktemp("noon")), dashboard(history=False) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chrome(tmp_path_factory.mktemp("chrome")) as running:
-        yield running
+NOON = {"history": False}
 
 
 def test_the_token_opens_the_page_and_never_gets_into_an_address(browser: Browser, noon: Dashboard) -> None:

@@ -4,43 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
 
 from codemie_core.demo.script import Step
-from support.dashboard import Dashboard, dashboard
-from support.devtools import Browser, Page, chrome
+from support.dashboard import Dashboard, go
+from support.devtools import Browser, Page
 from support.programs import needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
+NOON = {
+    "history": False,
+    "accounts": False,
+    "environ": {"CODEMIE_HEADER_INJECTION_PROJECT": "held-by-the-environment"},
+}
 BODY = {"model": "claude-sonnet-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
 SAVE = "text=Save"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("steering")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))
-        patch.setenv("CODEMIE_HOME", str(folder / ".codemie"))
-        patch.setenv("CODEMIE_KEYRING", "0")
-        patch.setenv("CODEMIE_HEADER_INJECTION_PROJECT", "held-by-the-environment")
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def noon(home: Path) -> Iterator[Dashboard]:
-    with dashboard(history=False, accounts=False) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(home: Path) -> Iterator[Browser]:
-    with chrome(home) as running:
-        yield running
 
 
 @pytest.fixture
@@ -48,11 +29,6 @@ def page(browser: Browser, noon: Dashboard) -> Iterator[Page]:
     signed_in = browser.page(noon.admin.page_url("/agents"))
     yield signed_in
     signed_in.close()
-
-
-def go(page: Page, noon: Dashboard, path: str) -> None:
-    page.goto(f"http://127.0.0.1:{noon.admin.port}{path}")
-    page.until("document.querySelector('h1') !== null")
 
 
 def ask(noon: Dashboard, path: str = "/v1/messages", **more: object) -> httpx.Response:
@@ -72,7 +48,7 @@ def field(label: str) -> str:
 
 def test_a_plugin_that_is_switched_off_does_no_more_until_it_is_switched_on(page: Page, noon: Dashboard) -> None:
     assert sent(noon, "x-codemie-cli")
-    go(page, noon, "/addons")
+    go(page, "/addons")
     switch = field("header_injection on or off")
     page.click(switch)
     page.wait_for_text("header_injection is off")
@@ -84,7 +60,7 @@ def test_a_plugin_that_is_switched_off_does_no_more_until_it_is_switched_on(page
 
 
 def test_what_may_not_be_switched_while_requests_run_is_not_offered(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/addons")
+    go(page, "/addons")
     page.until("document.querySelectorAll('.cm-plugin').length > 8")
     for plugin in noon.admin.get("/plugins").json()["plugins"]:
         state = f"""document.querySelector('{field(plugin["name"] + " on or off")}').ariaDisabled"""
@@ -92,7 +68,7 @@ def test_what_may_not_be_switched_while_requests_run_is_not_offered(page: Page, 
 
 
 def test_a_setting_that_is_saved_counts_for_the_next_request_and_can_be_given_back(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/addons/header_injection")
+    go(page, "/addons/header_injection")
     page.until(f"document.querySelector('{field('Integration')}') !== null")
     page.fill(field("Integration"), "set-on-the-page")
     page.wait_for_text("1 change, not saved yet")
@@ -107,7 +83,7 @@ def test_a_setting_that_is_saved_counts_for_the_next_request_and_can_be_given_ba
 
 
 def test_a_value_that_cannot_be_used_is_refused_in_words_and_nothing_changes(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/addons/upstream_attempts")
+    go(page, "/addons/upstream_attempts")
     page.until(f"document.querySelector('{field('Backoff')}') !== null")
     before = noon.admin.get("/plugins/upstream_attempts/settings").json()["values"]
     page.fill(field("Backoff"), "soon")
@@ -121,14 +97,14 @@ def test_a_value_that_cannot_be_used_is_refused_in_words_and_nothing_changes(pag
 
 
 def test_a_setting_that_the_environment_decides_says_so_and_cannot_be_changed(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/addons/header_injection")
+    go(page, "/addons/header_injection")
     page.wait_for_text("Decided by environment: CODEMIE_HEADER_INJECTION_PROJECT")
     assert page.eval(f"document.querySelector('{field('Project')}').disabled")
     assert page.eval(f"document.querySelector('{field('Project')}').value") == "held-by-the-environment"
 
 
 def test_a_request_shows_up_in_the_log_while_one_looks(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/logs")
+    go(page, "/logs")
     page.wait_for_text("is running with", ".cm-log-lines")
     ask(noon, "/v1/messages?<img src=x onerror=document.title='owned'>")
     page.wait_for_text("POST", ".cm-log-lines")
@@ -137,7 +113,7 @@ def test_a_request_shows_up_in_the_log_while_one_looks(page: Page, noon: Dashboa
 
 
 def test_lines_are_found_by_their_words_and_their_level(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/logs")
+    go(page, "/logs")
     page.wait_for_text("is running with", ".cm-log-lines")
     page.fill(".cm-log-search", "is RUNNING")
     page.until("document.querySelectorAll('.cm-log-line').length === 1")
@@ -149,7 +125,7 @@ def test_lines_are_found_by_their_words_and_their_level(page: Page, noon: Dashbo
 
 
 def test_lines_stand_still_while_they_are_held_and_none_is_lost(page: Page, noon: Dashboard) -> None:
-    go(page, noon, "/logs")
+    go(page, "/logs")
     page.wait_for_text("is running with", ".cm-log-lines")
     page.click("text=Pause")
     before = page.eval("document.querySelectorAll('.cm-log-line').length")
@@ -165,7 +141,7 @@ def test_a_session_is_live_while_its_stream_is_open(page: Page, noon: Dashboard)
     noon.upstream.call(lambda: noon.upstream.upstream.script(Step(events=6, gate=gate)))
     with ThreadPoolExecutor(1) as clients:
         asked = clients.submit(ask, noon, stream=True)
-        go(page, noon, "/sessions")
+        go(page, "/sessions")
         page.wait_for_text("live", ".cm-table")
         noon.upstream.call(gate.open)
         assert asked.result().status_code == 200

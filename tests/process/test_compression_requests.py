@@ -20,7 +20,7 @@ PATH = "/v1/responses"
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Between]:
-    with between(tmp_path_factory.mktemp("compressed")) as made:
+    with between(tmp_path_factory.mktemp("compressed"), fresh=True) as made:
         yield made
 
 

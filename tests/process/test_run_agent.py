@@ -1,5 +1,6 @@
 """`codemie-proxy run` with an agent that does what real ones do: it asks its model, as its environment says."""
 
+import collections
 import contextlib
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from codemie_core.demo.script import Step
 from codemie_core.places import Places
-from codemie_core.running import process_started, running_proxies
+from codemie_core.running import running_proxies
 from support.access import until
 from support.cli import COMMAND, Outcome, call, environ
 from support.scripted import Scripted
@@ -31,7 +32,8 @@ import httpx
 
 URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
 KEY = os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_AUTH_TOKEN", "")
-BODY = {{"model": "claude-opus-4-5", "stream": True, "max_tokens": 9, "messages": [{{"role": "user", "content": "hi"}}]}}
+MESSAGES = [{{"role": "user", "content": "hi"}}]
+BODY = {{"model": "claude-opus-4-5", "stream": True, "max_tokens": 9, "messages": MESSAGES}}
 
 def ask():
     headers = {{"x-api-key": KEY, "user-agent": "claude-cli/2.1.0 (external, cli)"}}
@@ -108,6 +110,11 @@ class Room:
         return not list(running_proxies(self.places)) and not list(self.places.run.iterdir())
 
 
+def sessions() -> dict[str, int]:
+    """How many requests each session had."""
+    return collections.Counter(row["session_id"] for row in json.loads(call("requests", "--json").out))
+
+
 @pytest.fixture
 def room(tmp_path: Path, codemie_home: Path) -> Iterator[Room]:
     with Scripted() as upstream:
@@ -119,8 +126,7 @@ def test_the_agent_is_led_to_its_model_and_everything_ends_with_it(room: Room) -
     assert room.run("ask", "ask", "7") == Outcome(7, "answer 200 True\nanswer 200 True\n", "")
     assert [request.keys for request in room.upstream.requests] == [["planted-own"]] * 2
     assert room.nothing_is_left()
-    sessions = json.loads(call("requests", "--json").out)
-    assert len({row["session"] for row in sessions["requests"]}) == 1
+    assert len(sessions()) == 1
 
 
 def test_by_https_proxy_the_agent_believes_it_talks_to_its_vendor(room: Room) -> None:
@@ -172,29 +178,18 @@ def test_an_agent_that_is_not_there_starts_nothing(room: Room) -> None:
     assert not room.places.run.exists()
 
 
-def test_a_proxy_that_is_killed_comes_back_before_the_agent_asks_again(room: Room) -> None:
+def test_a_killed_proxy_comes_back_and_others_beside_it_notice_nothing(room: Room) -> None:
     with room.waiting() as (process, pid):
         os.kill(pid, signal.SIGKILL)
+        beside = room.run("ask")
+        assert (beside.code, beside.err) == (0, "")
         until(lambda: any(one.pid != pid for one in running_proxies(room.places)), timeout=PATIENCE)
         out, err = process.communicate("go on\n", timeout=PATIENCE)
     assert (process.returncode, out) == (5, "typed go on\nanswer 200 True\n")
     assert "started again (1)" in err
     assert not list(running_proxies(room.places))
-
-
-def test_a_run_that_is_killed_takes_its_proxy_along(room: Room) -> None:
-    with room.waiting() as (process, pid):
-        process.kill()
-        until(lambda: process_started(pid) is None, timeout=PATIENCE)
-
-
-def test_runs_side_by_side_have_proxies_and_sessions_of_their_own(room: Room) -> None:
-    with room.waiting() as (first, _):
-        assert room.run("ask").code == 0
-        assert first.communicate("\n", timeout=PATIENCE)[0].endswith("answer 200 True\n")
-    rows = json.loads(call("requests", "--json").out)["requests"]
-    assert len(rows) == 3
-    assert len({row["session"] for row in rows}) == 2
+    # What a killed proxy had not written down yet is lost, but its successor goes on with its session.
+    assert len(sessions()) == 2
 
 
 def test_on_a_terminal_the_agent_has_it_and_ctrl_c_is_the_agents(room: Room) -> None:

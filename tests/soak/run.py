@@ -3,8 +3,8 @@
 Many thousand requests, and turns over WebSockets beside them, through a real mitmdump with the bundle and a pool of a
 hundred accounts, at an upstream that answers some with 429, 529, 503, 401, an error event, half a stream or not at all,
 for clients of whom some leave, and others come only to connect. After every part all connections are closed, and what
-the proxy then still holds is shown: memory, file descriptors, threads, tasks, open exchanges. Ends with 1 when any of it
-has grown since the first fifth.
+the proxy then still holds is shown: memory, file descriptors, threads, tasks, open exchanges. Ends with 1 when any of
+it has grown since the first fifth.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def growth(samples: Sequence[Sample]) -> list[str]:
     return problems
 
 
-def look(proxy: Proxy, requests: int, rate: float, turns: int) -> Sample:
+def look(proxy: Proxy, requests: int, rate: float, turns: int = 0) -> Sample:
     """What it holds now; it loads `state.py`, too."""
     descriptors, threads = proxy.held()
     told = json.loads((proxy.home / state.FILE).read_text())

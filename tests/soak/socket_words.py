@@ -27,9 +27,13 @@ def answered(number: int, deltas: int = 8) -> list[str]:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 5040,
     }
-    text = {"type": "response.output_text.delta", "item_id": "msg_1", "delta": "a few words of an answer "}
+    text: dict[str, object] = {
+        "type": "response.output_text.delta",
+        "item_id": "msg_1",
+        "delta": "a few words of an answer ",
+    }
     last = {**head, "status": "completed", "output": [], "usage": usage}
-    events = [
+    events: list[dict[str, object]] = [
         {"type": "response.created", "response": {**head, "status": "in_progress", "usage": None}},
         *[text] * deltas,
         {"type": LAST, "response": last},

@@ -206,7 +206,8 @@ class Room:
             table = tables.requests
             query = sa.select(table).order_by(table.c.started_ms)
             found = self.home.read(lambda connection: connection.execute(query).mappings().all())
-            return [dict(row) for row in found if self.client.path in row["path"] and not self._on_the_side(row)]
+            rows = [dict(row) for row in found]
+            return [row for row in rows if self.client.path in row["path"] and not self._on_the_side(row)]
 
         until(lambda: len(asked()) >= count, LATE)
         return asked()

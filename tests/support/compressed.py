@@ -80,9 +80,9 @@ class Between:
 
 
 @contextmanager
-def between(home: Path, **options: object) -> Iterator[Between]:
-    """All that goes to localhost is ours."""
+def between(home: Path, fresh: bool = False, **options: object) -> Iterator[Between]:
+    """All that goes to localhost is ours. `fresh` is that of `Mitmproxy`."""
     authority = Authority(home)
     more = {"codemie_hosts": "localhost", "codemie_upstream_attempts_ca_file": authority.pem, **options}
-    with shared_proxy(home, options=more, fresh=True) as proxy:
+    with shared_proxy(home, options=more, fresh=fresh) as proxy:
         yield Between(proxy, authority, home)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -21,7 +21,12 @@ from support.proxy import Mitmproxy, reverse
 from support.showcase import fill
 from support.stored import StoredHome, new_account
 
+if TYPE_CHECKING:
+    from support.devtools import Browser, Page
+
 HOUR = 3600.0
+THERE = "document.querySelector('h1') !== null && document.querySelector('#main') !== null"
+"""The page is drawn."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,19 @@ def _lapsed(home: StoredHome) -> Account:
     lapsed = home.add(new_account("personal", "https://api.anthropic.com", kind=Kind.OAUTH, priority=4), "{}")
     home.change("personal", "sign-in over", needs_login=True)
     return lapsed
+
+
+def opened(browser: Browser, dash: Dashboard, path: str = "", **how: Any) -> Page:
+    """A page of its own, signed in, that shows `path`; the rest is for `Browser.page`."""
+    page = browser.page(dash.admin.page_url(path), **how)
+    page.until(THERE)
+    return page
+
+
+def go(page: Page, path: str) -> None:
+    """To another path of the same dashboard."""
+    page.goto(page.eval("location.origin") + path)
+    page.until(THERE)
 
 
 AGENTS = {

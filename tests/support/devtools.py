@@ -43,6 +43,23 @@ _FIND = """(what => {
     return named.find(acting) ?? named.at(-1) ?? null;
 })"""
 
+# Its middle, once it stands still and a click there would meet it: what slides, fades or opens moves under the mouse of
+# a program, which sees where it was and clicks where it is no more.
+_REACH = """(async e => {
+    if (e === null) return null;
+    const frame = () => new Promise(done => { requestAnimationFrame(done); setTimeout(done, 100); });
+    const place = () => (box => [box.x + box.width / 2, box.y + box.height / 2])(e.getBoundingClientRect());
+    e.scrollIntoView({block: 'center', inline: 'nearest', behavior: 'instant'});
+    const before = place();
+    await frame();
+    await frame();
+    const [x, y] = place();
+    if (!e.isConnected || x !== before[0] || y !== before[1]) return null;
+    const met = document.elementFromPoint(x, y);
+    const one = met !== null && (e.contains(met) || met.contains(e) || met.closest('label')?.contains(e));
+    return one ? [x, y] : null;
+})"""
+
 
 class BrowserError(AssertionError):
     """The page did not do what it was asked for."""
@@ -180,9 +197,14 @@ class Page:
 
     def fill(self, what: str, text: str) -> None:
         """Write `text` in place of what the field holds."""
+        field = f"{_FIND}({json.dumps(what)})"
         self.click(what)
-        self.eval(f"{_FIND}({json.dumps(what)}).select?.()")
+        # A dialog that has just opened may still give the focus to another field.
+        self.until(
+            f"(e => {{ e?.focus(); e?.select?.(); return e !== null && document.activeElement === e; }})({field})"
+        )
         self.type(text) if text else self.press("Backspace")
+        self.until(f"{field}?.value === {json.dumps(text)}")
 
     def type(self, text: str) -> None:
         """Where the cursor is."""
@@ -240,14 +262,12 @@ class Page:
                 self.console.append(f"{told['entry']['text']} ({told['entry'].get('url', '')})")
 
     def _middle(self, what: str) -> tuple[float, float]:
-        self._wait(lambda: self.eval(f"{_FIND}({json.dumps(what)}) !== null"), f"{what} to be there")
-        return tuple(
-            self.eval(
-                f"(e => {{ e.scrollIntoView({{block: 'center', inline: 'nearest', behavior: 'instant'}});"
-                f" const box = e.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})"
-                f"({_FIND}({json.dumps(what)}))"
-            )
-        )
+        found = f"{_REACH}({_FIND}({json.dumps(what)}))"
+        try:
+            x, y = self._wait(lambda: self.eval(found), f"{what} to be there, at rest, and not covered")
+        except BrowserError as problem:
+            raise BrowserError(f"{problem}; there is: {self.eval(f'{_FIND}({json.dumps(what)})?.outerHTML')}") from None
+        return x, y
 
     def _wait[T](self, found: Callable[[], T], what: str, within: float = PATIENCE) -> T:
         deadline = time.monotonic() + within

@@ -10,10 +10,10 @@ from codemie_core.doctor.surroundings import Surroundings
 from codemie_core.places import Places
 
 
-def surroundings(codemie_home: Path, target: str = "", port: int = 8080, **environ: str) -> Surroundings:
+def surroundings(codemie_home: Path, target: str = "", **environ: str) -> Surroundings:
     """With nothing in the environment but what is named."""
     home = codemie_home.parent
-    return Surroundings(Places(codemie_home), environ, home, home, target, port=port)
+    return Surroundings(Places(codemie_home), environ, home, home, target)
 
 
 def told(findings: Iterable[Finding]) -> list[tuple[str, str]]:

@@ -68,4 +68,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(sys.argv[2]) if sys.argv[1] == "supervise" else main())
+    if sys.argv[1] == "supervise":
+        sys.exit(supervise(sys.argv[2]))
+    main()

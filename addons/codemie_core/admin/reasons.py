@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from codemie_core.exchange import Attempt, Exchange
+from codemie_core.interception.first_party import is_control
 from codemie_core.policy import Answer, Release, Retry
 from codemie_core.redact import redact_text
 from codemie_core.store.requests import Row, Turn
@@ -46,6 +47,8 @@ def _asked(agent: str, method: str, path: str, client_key: str) -> str:
 
 
 def _route(exchange: Exchange) -> str:
+    if not exchange.scoped and is_control(exchange.host, exchange.path):
+        return f"A control call, between the agent and {exchange.host} alone: it was passed through untouched."
     if not exchange.scoped:
         return f"{exchange.host} is none of the hosts to act on (codemie_hosts): it was passed through untouched."
     before = f", with {exchange.prefix} put before the path" if exchange.prefix else ""

@@ -42,6 +42,14 @@ def start(
     regular: Annotated[
         bool, typer.Option("--regular", help="For agents that are sent here by HTTPS_PROXY; takes no TARGET.")
     ] = False,
+    retarget: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --regular: send the model calls of a host elsewhere, as with `start`.",
+            metavar="HOST=URL",
+            show_default=False,
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch/--no-watch", help="Start it anew, on the same port, when it ends or hangs.")
     ] = True,
@@ -53,7 +61,8 @@ def start(
     from codemie_core.daemon import control
     from codemie_core.daemon.order import Order
 
-    order = Order(target or "", regular, profile, listen_host, port, watch, tuple(context.meta[PASSED_ON]))
+    passed_on = tuple(context.meta[PASSED_ON])
+    order = Order(target or "", regular, profile, listen_host, port, watch, tuple(retarget or ()), passed_on)
     found, started = control.start(_places(), order, os.environ)
     _tell(found, "runs in the background" if started else "runs already")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from codemie_core.errors import SettingsError
 from codemie_core.redact import redact_text
@@ -35,13 +36,25 @@ class Order:
     """0 takes a free one."""
     watch: bool = True
     """Is it started again when it fails?"""
+    retarget: tuple[str, ...] = ()
+    """HOST=URL each, in regular mode."""
     passed_on: tuple[str, ...] = ()
     """For mitmdump, as it is."""
+
+    @classmethod
+    def parse(cls, found: Mapping[str, Any]) -> Order:
+        """What `dataclasses.asdict` and JSON made of one; what a newer version says more is passed over."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
+        }
+        return cls(**{name: value for name, value in given.items() if name in known})
 
     def arguments(self, port: int | None = None) -> list[str]:
         """Those of `start`, for this port instead of the one that was asked for."""
         made = [self.target] if self.target else []
         made += ["--regular"] if self.regular else []
+        made += [part for rule in self.retarget for part in ("--retarget", rule)]
         made += ["--profile", self.profile] if self.profile else []
         made += ["--listen-host", self.listen_host, "--port", str(self.port if port is None else port), "--quiet"]
         # Lines about each connection would fill the log, our own looks among them.
@@ -67,6 +80,7 @@ _WORDS = {
     "listen_host": "--listen-host",
     "port": "--port",
     "watch": "--watch",
+    "retarget": "--retarget",
     "passed_on": "what follows --",
 }
 
@@ -75,6 +89,8 @@ def require_no_secret(order: Order) -> None:
     """SettingsError when an argument holds a password: arguments are kept in a file, and are seen in `ps`."""
     if order.target and redact_text(order.target) != order.target:
         raise SettingsError(_SECRET.format(what="TARGET"))
+    if any(redact_text(rule) != rule for rule in order.retarget):
+        raise SettingsError(_SECRET.format(what="--retarget"))
     for before, argument in zip(("", *order.passed_on), order.passed_on, strict=False):
         named = _assigned(before, argument)
         name, _, value = named.partition("=")

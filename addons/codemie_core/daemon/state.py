@@ -86,9 +86,10 @@ def read_state(places: Places) -> DaemonState | None:
     """The daemon of this home, running or not; None when there is none, or nobody can read about it."""
     try:
         found: dict[str, Any] = json.loads(state_file(places).read_bytes())
-        order = found["order"]
-        found["order"] = Order(**{**_known(Order, order), "passed_on": tuple(order.get("passed_on", ()))})
-        return DaemonState(**_known(DaemonState, found))
+        # A newer version may say more.
+        known = {field.name for field in dataclasses.fields(DaemonState)}
+        values = {name: value for name, value in found.items() if name in known}
+        return DaemonState(**{**values, "order": Order.parse(found["order"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -101,12 +102,6 @@ def write_state(places: Places, state: DaemonState) -> None:
 def remove_state(places: Places) -> None:
     """There is no daemon any more."""
     state_file(places).unlink(missing_ok=True)
-
-
-def _known(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
-    # A newer version may say more.
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in found.items() if name in names}
 
 
 def _lives(pid: int, started: str) -> bool:

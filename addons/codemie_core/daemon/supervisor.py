@@ -232,9 +232,7 @@ def _port(entry: RunningProxy) -> int:
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ, command: Sequence[str] = START) -> int:
     """Run it."""
-    given = json.loads(arguments[0])
-    order = Order(**{**given, "passed_on": tuple(given["passed_on"])})
-    return Supervisor(Places.from_env(environ), order, command, Alarm()).run()
+    return Supervisor(Places.from_env(environ), Order.parse(json.loads(arguments[0])), command, Alarm()).run()
 
 
 if __name__ == "__main__":

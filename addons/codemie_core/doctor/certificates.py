@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from codemie_core.doctor.proxies import ports
 from codemie_core.doctor.surroundings import Surroundings
 from codemie_core.egress import egress_from_env
 from codemie_core.errors import SettingsError
+from codemie_core.interception.trust import certificates_of
 from codemie_core.launch.agents import AGENTS, LaunchAgent
 
 SOON = timedelta(days=30)
@@ -58,13 +59,13 @@ def trust(around: Surroundings) -> Iterator[Finding]:
     installed = [agent for agent in AGENTS.values() if program_of(agent, around.environ) and agent.name in READS]
     if not installed:
         yield ok("trust", "none of the agents known here is on PATH")
-    ours = _ours(around.places.ca / _CERTIFICATE)
+    ours = certificates_of(around.places.ca / _CERTIFICATE)
     needed = _leads_to_us(around)
     for agent in installed:
         yield _trusts(agent, around.environ, ours, needed)
 
 
-def _trusts(agent: LaunchAgent, environ: Mapping[str, str], ours: x509.Certificate | None, needed: bool) -> Finding:
+def _trusts(agent: LaunchAgent, environ: Mapping[str, str], ours: Sequence[bytes], needed: bool) -> Finding:
     names = READS[agent.name]
     reads = " or ".join(names)
     # The first that is set is the one that counts.
@@ -78,12 +79,11 @@ def _trusts(agent: LaunchAgent, environ: Mapping[str, str], ours: x509.Certifica
             return problem("trust", f"{words}, though HTTPS_PROXY leads to a proxy of ours", sets)
         return ok("trust", f"{words}: `run` does")
     path = Path(environ[name]).expanduser()
-    try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError) as trouble:
+    found = certificates_of(path)
+    if not found:
         words = f"{agent.title}: {name} names {path}, which holds no certificate that can be read"
-        return problem("trust", f"{words} ({type(trouble).__name__})", f"unset {name}, or name a PEM file")
-    if ours is not None and ours in found:
+        return problem("trust", words, f"unset {name}, or name a PEM file")
+    if ours and ours[0] in found:
         return ok("trust", f"{agent.title} trusts our authority through {name}")
     words = f"{agent.title}: {name} names {path}, which does not hold our authority"
     return problem("trust", words, sets) if needed else note("trust", f"{words}; `run` makes a bundle of both")
@@ -95,13 +95,6 @@ def _leads_to_us(around: Surroundings) -> bool:
     except SettingsError:
         return False
     return proxy is not None and any(proxy.port in ports(one) for one in around.running)
-
-
-def _ours(path: Path) -> x509.Certificate | None:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def program_of(agent: LaunchAgent, environ: Mapping[str, str]) -> str:

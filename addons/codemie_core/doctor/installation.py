@@ -64,7 +64,7 @@ def python(_: Surroundings) -> Iterator[Finding]:
 
 def mitmproxy(_: Surroundings) -> Iterator[Finding]:
     """Its version, and whether its internals are those the bundle was tested with."""
-    from codemie_core.seams import dispatch, install
+    from codemie_core.seams import dispatch, install, socket_layer
     from codemie_core.seams.shape import TESTED as TESTED_MITMPROXY
 
     # Once our layers are in their places, theirs can no longer be looked at.
@@ -74,6 +74,8 @@ def mitmproxy(_: Surroundings) -> Iterator[Finding]:
         yield problem("mitmproxy", mismatch.partition(": pip")[0], back)
         return
     yield ok("mitmproxy", f"mitmproxy {version('mitmproxy')}, internals as tested")
+    if not socket_layer.installed() and (sockets := socket_layer.SHAPE.mismatch()):
+        yield warning("websocket", f"WebSockets of any size are relayed: {sockets.partition(': pip')[0]}", back)
     if slow := dispatch.SHAPE.mismatch():
         yield warning("dispatch", f"more CPU per request: {slow.partition(': pip')[0]}", back)
 

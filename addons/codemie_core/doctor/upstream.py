@@ -11,7 +11,9 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from codemie_core.doctor.finding import Finding, note, ok, problem, warning
+from codemie_core.doctor.proxies import ports
 from codemie_core.doctor.surroundings import Surroundings
+from codemie_core.egress import OutboundProxy, egress_from_env
 from codemie_core.errors import SettingsError
 from codemie_core.target import Target, parse_target
 from codemie_core.web import client_for
@@ -53,10 +55,16 @@ def _asked(wanted: Target, around: Surroundings) -> Iterator[Finding]:
         yield problem("upstream", f"{where}: {trouble}", "mend it where it is set")
         return
     except (httpx.HTTPError, OSError, TimeoutError) as trouble:
-        yield problem("upstream", *_words(where, wanted, trouble))
+        yield problem("upstream", *_words(where, wanted, trouble, _way(wanted, around)))
         return
     yield ok("upstream", f"{where} answers ({answer.status_code})")
     yield from _clock(where, answer.headers, around.now())
+
+
+def _way(wanted: Target, around: Surroundings) -> OutboundProxy | None:
+    """The outbound proxy in between; one of ours is passed over, as the proxy itself does."""
+    ours = [("127.0.0.1", number) for one in around.running for number in ports(one)]
+    return egress_from_env(around.environ).without(ours).via(wanted.scheme, wanted.host, wanted.port)
 
 
 async def _head(url: str, around: Surroundings) -> httpx.Response:
@@ -79,7 +87,7 @@ def _clock(where: str, headers: Mapping[str, str], now: float) -> Iterator[Findi
     yield warning("clock", f"{words}: sessions seem to end early or late", "set the clock: timedatectl set-ntp true")
 
 
-def _words(where: str, wanted: Target, trouble: BaseException) -> tuple[str, str]:
+def _words(where: str, wanted: Target, trouble: BaseException, way: OutboundProxy | None) -> tuple[str, str]:
     """What it means, and the fix. The error's own words stay out, unless they are the TLS library's."""
     causes = list(_causes(trouble))
     tls = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
@@ -88,17 +96,15 @@ def _words(where: str, wanted: Target, trouble: BaseException) -> tuple[str, str
         return f"the certificate of {where} is not trusted: {tls.verify_message}", fix
     if tls is not None:
         return f"the TLS handshake with {where} fails ({tls.reason or 'cut'})", "check https and the port of the target"
-    if any(isinstance(one, socket.gaierror) for one in causes):
-        return (
-            f"the name {wanted.host} cannot be resolved",
-            "check it; behind a company's proxy set HTTPS_PROXY",
-        )
-    if any(isinstance(one, httpx.ProxyError) for one in causes):
-        return f"the outbound proxy does not lead to {where}", "check HTTPS_PROXY, and the user name in it"
     if any(isinstance(one, TimeoutError | httpx.TimeoutException) for one in causes):
-        return f"{where} does not answer within {SECONDS:g} s", "the network; behind a company's proxy set HTTPS_PROXY"
-    fix = "try it with curl from this machine; behind a company's proxy set HTTPS_PROXY"
-    return f"{where} cannot be reached ({type(causes[-1]).__name__})", fix
+        words = f"{where} does not answer within {SECONDS:g} s"
+    elif any(isinstance(one, socket.gaierror) for one in causes):
+        words = f"the name {wanted.host} cannot be resolved"
+    else:
+        words = f"{where} cannot be reached ({type(causes[-1]).__name__})"
+    if way:
+        return f"{words}, asked through the outbound proxy {way.host}:{way.port}", "check HTTPS_PROXY, and the target"
+    return words, "check the target, with curl for instance; behind a company's proxy set HTTPS_PROXY"
 
 
 def _causes(trouble: BaseException) -> Iterator[BaseException]:

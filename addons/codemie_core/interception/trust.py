@@ -65,11 +65,11 @@ def make_trust(places: Places, environ: Mapping[str, str], system: Sequence[str]
     NODE_EXTRA_CA_CERTS and its like on top).
     """
     certificate, bundle = make_authority(places), bundle_path(places, environ)
-    own = _certificates(certificate)
-    if _inherited(places, environ) and set(own) <= set(_certificates(bundle)):
+    own = certificates_of(certificate)
+    if _inherited(places, environ) and set(own) <= set(certificates_of(bundle)):
         return Trust(certificate, bundle)
     named = [Path(environ[name]).expanduser() for name in TRUST_VARIABLES if environ.get(name)]
-    roots = _unique(_chain(_base(environ, system), *map(_certificates, named), own))
+    roots = _unique(_chain(_base(environ, system), *map(certificates_of, named), own))
     text = b"".join(_pem(der) for der in roots)
     if not bundle.exists() or bundle.read_bytes() != text:
         places.write_private(bundle, text)
@@ -108,10 +108,10 @@ def _base(environ: Mapping[str, str], system: Sequence[str]) -> list[bytes]:
                 continue  # OpenSSL passes over it, too.
     paths = ssl.get_default_verify_paths()
     usual = [Path(path) for path in (paths.cafile, *system, certifi.where()) if path]
-    return _chain(*map(_certificates, named)) or next(filter(None, map(_certificates, usual)), [])
+    return _chain(*map(certificates_of, named)) or next(filter(None, map(certificates_of, usual)), [])
 
 
-def _certificates(path: Path) -> list[bytes]:
+def certificates_of(path: Path) -> list[bytes]:
     """The certificates in a PEM file, DER; [] when it cannot be read or holds none."""
     try:
         with path.open("rb") as file:

@@ -57,6 +57,8 @@ class LaunchAgent:
     """Variables that would lead past the proxy, in either mode."""
     logins: tuple[str, ...] = ()
     """Files that are there when somebody is logged in, below the home folder."""
+    settings_argument: str = ""
+    """Takes JSON whose `env` counts more than the agent's files."""
     traps: tuple[str, ...] = ()
     """Ids of what may overrule all this; see traps.py."""
     fixed: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +99,7 @@ _KNOWN = (
         keys=(("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),),
         removed=("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"),
         logins=(".claude/.credentials.json", ".claude.json"),
+        settings_argument="--settings",
         traps=("claude-settings",),
     ),
     LaunchAgent(

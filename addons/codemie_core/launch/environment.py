@@ -36,6 +36,8 @@ class Prepared:
     removed: tuple[str, ...] = ()
     """Variables that are there and must not be."""
     arguments: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    """Variables with a secret of ours; they are removed, or hold something else now."""
     notes: tuple[str, ...] = ()
     """What the user should know about it."""
 
@@ -71,14 +73,14 @@ def prepare(
     `trust` is needed for https-proxy mode. SettingsError when the agent cannot be led this way.
     """
     visible = without_secrets(environ, known.secrets)
-    secrets = [name for name in environ if name not in visible]
+    secrets = tuple(name for name in environ if name not in visible)
     if via == "base-url":
         prepared = _base_url(agent, url, visible, known)
     else:
         assert trust is not None
         prepared = _https_proxy(agent, url, trust, visible, known)
     gone = tuple(name for name in (*secrets, *prepared.removed) if name not in prepared.set)
-    return Prepared(MappingProxyType(dict(prepared.set)), gone, prepared.arguments, prepared.notes)
+    return Prepared(MappingProxyType(dict(prepared.set)), gone, prepared.arguments, secrets, prepared.notes)
 
 
 def _base_url(agent: LaunchAgent, url: str, environ: Mapping[str, str], known: Circumstances) -> Prepared:
@@ -90,26 +92,23 @@ def _base_url(agent: LaunchAgent, url: str, environ: Mapping[str, str], known: C
         changed |= _pointed(pointer, url, {**environ, **changed})
     changed |= _keys(agent, environ, known)
     if any(environ.get(name) or environ.get(name.upper()) for name in _ANY_PROXY):
-        changed |= _direct(environ, ())
+        changed |= direct(environ, ())
     key = next((name for group in agent.keys for name in group if {**environ, **changed}.get(name)), "")
     arguments = agent.arguments if key or not agent.keyless else agent.keyless
     removed, notes = _removed(agent.removed, environ)
-    return Prepared(
-        changed, removed, tuple(one.replace("{url}", url).replace("{key}", key) for one in arguments), notes
-    )
+    filled = tuple(one.replace("{url}", url).replace("{key}", key) for one in arguments)
+    return Prepared(changed, removed, filled, notes=notes)
 
 
 def _https_proxy(
     agent: LaunchAgent, url: str, trust: Trust, environ: Mapping[str, str], known: Circumstances
 ) -> Prepared:
-    changed = (
-        dict.fromkeys(PROXY_VARIABLES, url) | dict(trust_variables(trust, environ)) | _direct(environ, agent.hosts)
-    )
+    changed = dict.fromkeys(PROXY_VARIABLES, url) | dict(trust_variables(trust, environ)) | direct(environ, agent.hosts)
     if not known.logged_in:
         changed |= _keys(agent, environ, known)
     # A base URL of the user's would lead to somewhere that is not decrypted.
     removed, notes = _removed((*agent.base_url, *agent.removed), environ)
-    return Prepared(changed, removed, (), notes)
+    return Prepared(changed, removed, notes=notes)
 
 
 def pointers_to(agent: LaunchAgent, target_host: str) -> Sequence[Pointer]:
@@ -148,7 +147,7 @@ def _keys(agent: LaunchAgent, environ: Mapping[str, str], known: Circumstances) 
     return {group[0]: PROXY_HANDLED for group in agent.keys if not any(environ.get(name) for name in group)}
 
 
-def _direct(environ: Mapping[str, str], hosts: Sequence[str]) -> dict[str, str]:
+def direct(environ: Mapping[str, str], hosts: Sequence[str]) -> dict[str, str]:
     """NO_PROXY with loopback, and without what would keep `hosts` from the proxy."""
     changed = {}
     for name, other in (("NO_PROXY", "no_proxy"), ("no_proxy", "NO_PROXY")):

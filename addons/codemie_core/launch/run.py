@@ -17,6 +17,8 @@ from codemie_core.launch.child import Child
 from codemie_core.launch.destination import Destination
 from codemie_core.launch.environment import Circumstances, Prepared, Via, prepare, without_secrets
 from codemie_core.launch.kept_proxy import KeptProxy
+from codemie_core.launch.nesting import marked, outer_run
+from codemie_core.launch.overruling import overrule
 from codemie_core.launch.pool_facts import PoolFacts, pool_facts
 from codemie_core.launch.program import find_program
 from codemie_core.launch.traps import Look, logged_in, traps
@@ -48,7 +50,9 @@ class Run:
     """`say` gets what the user should know, a line at a time; never for stdout, which is the agent's."""
 
     def __init__(self, wanted: Wanted, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
-        self._wanted, self._environ, self._say = wanted, environ, say
+        self._outer = outer_run(environ)
+        self._environ = self._outer.undone(environ) if self._outer else environ
+        self._wanted, self._say = wanted, say
         self._places = Places.from_env(environ)
         self._agent: LaunchAgent = agent_for(wanted.command)
 
@@ -66,7 +70,7 @@ class Run:
             for note in prepared.notes:
                 self._say(note)
             command = [program, *prepared.arguments, *wanted.arguments]
-            return Child().run(command, prepared.applied(self._environ))
+            return Child().run(command, marked(self._agent, wanted.via, url, prepared, self._environ))
 
     @contextmanager
     def _proxy(self, going: Destination) -> Iterator[str]:
@@ -78,7 +82,11 @@ class Run:
             yield url
 
     def _shared(self, going: Destination) -> str | None:
-        return serving.daemon_for(going, (*going.passed_on, *self._wanted.passed_on), self._places)
+        wanted, outer = self._wanted, self._outer
+        as_usual = wanted.target is None and not wanted.profile and not wanted.passed_on
+        if outer is not None and as_usual and outer.serves(self._agent, wanted.via):
+            return outer.url
+        return serving.daemon_for(going, (*going.passed_on, *wanted.passed_on), self._places)
 
     @contextmanager
     def _own(self, going: Destination) -> Iterator[str]:
@@ -128,8 +136,7 @@ def prepared_for(
     trust = make_trust(places, environ) if wanted.via == "https-proxy" else None
     visible = environ if hide else without_secrets(environ, known.secrets)
     prepared = prepare(agent, wanted.via, url, trust, visible, known)
-    notes = (*prepared.notes, *map(str, traps(look)))
-    return Prepared(prepared.set, prepared.removed, prepared.arguments, notes)
+    return overrule(agent, prepared, traps(look), wanted.arguments, visible)
 
 
 def _grace() -> None:

@@ -22,7 +22,12 @@ CLAUDE_MANAGED = (
     Path("/Library/Application Support/ClaudeCode/managed-settings.json"),
 )
 GEMINI_MANAGED = (Path("/etc/gemini-cli/settings.json"),)
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 _CLAUDE_PROXY = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", *TRUST_VARIABLES)
+_PASSED_BY = "counts more than the environment: take it out, or the proxy is passed by"
+_NOT_HERE = (
+    "is a proxy for what goes to this machine, too: set it in your shell instead, where our proxy sees it as well"
+)
 # Text in quotes stays; the comma before a closing bracket goes when comments are gone.
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
@@ -35,6 +40,10 @@ class Trap:
     file: Path
     key: str
     words: str
+    variable: str = ""
+    """The variable that the file sets, where it does that."""
+    managed: bool = False
+    """Is it an administrator's, which nothing overrules?"""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.key} {self.words}"
@@ -79,14 +88,16 @@ def logged_in(look: Look) -> bool:
 def _claude_settings(look: Look) -> Iterator[Trap]:
     own = look.configured("CLAUDE_CONFIG_DIR", ".claude") / "settings.json"
     project = look.folder / ".claude"
-    wanted = (*look.agent.base_url, *look.agent.removed, *(_CLAUDE_PROXY if look.via == "https-proxy" else ()))
-    for file in (own, project / "settings.json", project / "settings.local.json", *CLAUDE_MANAGED):
+    further = _CLAUDE_PROXY if look.via == "https-proxy" else PROXIES
+    words = dict.fromkeys((*look.agent.base_url, *look.agent.removed, *further), _PASSED_BY)
+    if look.via == "base-url":
+        words |= dict.fromkeys(PROXIES, _NOT_HERE)
+    # In the home folder the user's file and the project's are one.
+    for file in dict.fromkeys((own, project / "settings.json", project / "settings.local.json", *CLAUDE_MANAGED)):
         variables = _inside(_json(file), "env")
-        for name in wanted:
+        for name in words:
             if variables.get(name):
-                yield Trap(
-                    file, f"env.{name}", "counts more than the environment: take it out, or the proxy is passed by"
-                )
+                yield Trap(file, f"env.{name}", words[name], name, file in CLAUDE_MANAGED)
 
 
 def _codex_login(look: Look) -> Iterator[Trap]:
@@ -122,7 +133,8 @@ def _codex_config(look: Look) -> Iterator[Trap]:
 def _gemini_settings(look: Look) -> Iterator[Trap]:
     if look.via != "base-url":
         return
-    for file in (look.home / ".gemini/settings.json", look.folder / ".gemini/settings.json", *GEMINI_MANAGED):
+    files = (look.home / ".gemini/settings.json", look.folder / ".gemini/settings.json", *GEMINI_MANAGED)
+    for file in dict.fromkeys(files):
         settings = _json(file)
         key, chosen = "security.auth.selectedType", _inside(settings, "security", "auth").get("selectedType")
         if chosen is None:
@@ -135,7 +147,7 @@ def _gemini_settings(look: Look) -> Iterator[Trap]:
 def _opencode_config(look: Look) -> Iterator[Trap]:
     folder = look.configured("XDG_CONFIG_HOME", ".config") / "opencode"
     led = {pointer.path[1] for pointer in look.agent.pointers if pointer.path}
-    for place in (folder, look.folder, look.folder / ".opencode"):
+    for place in dict.fromkeys((folder, look.folder, look.folder / ".opencode")):
         for file in (place / "opencode.json", place / "opencode.jsonc"):
             for name, provider in _inside(_json(file), "provider").items():
                 url = _inside(provider, "options").get("baseURL") if isinstance(provider, dict) else None

@@ -255,12 +255,15 @@ def _deflate(agreed: str, most: int) -> BoundedDeflate:
 
 def install() -> str | None:
     """Put the layer in place; why not, where this mitmproxy is not of a tested shape. Doing it twice is harmless."""
-    if websocket_layers.WebsocketLayer is GuardedWebsocketLayer:
-        return None
-    problem = SHAPE.mismatch()
+    problem = None if installed() else SHAPE.mismatch()
     if problem is None:
         websocket_layers.WebsocketLayer = GuardedWebsocketLayer  # type: ignore[misc] # looked up there by name
     return problem
+
+
+def installed() -> bool:
+    """Is it in place? Then mitmproxy was of a tested shape, and can no longer be asked."""
+    return websocket_layers.WebsocketLayer is GuardedWebsocketLayer
 
 
 def close_socket(flow: http.HTTPFlow, ending: Ending) -> bool:

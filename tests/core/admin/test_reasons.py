@@ -32,6 +32,7 @@ async def test_what_was_asked_for_by_another_name_is_told() -> None:
         "with /code-assistant-api put before the path."
     )
     assert "codemie_hosts" in (await lines(scoped=False))[1]
+    assert "control call" in (await lines(scoped=False, path="/api/oauth/usage"))[1].lower()
 
 
 async def test_each_try_tells_what_happened_and_what_followed() -> None:

@@ -36,6 +36,7 @@ def test_what_follows_the_dashes_is_the_proxys(places: Places) -> None:
         "listen_host": "127.0.0.1",
         "port": 0,
         "watch": True,
+        "retarget": [],
         "passed_on": ["--set", "codemie_hosts=b.example"],
         "folder": os.getcwd(),
     }

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -12,7 +13,14 @@ def test_an_order_is_written_as_the_arguments_of_start() -> None:
         *("https://a.example", "--profile", "work", "--listen-host", "::1", "--port", "9001", "--quiet"),
         *("--", "--set", "termlog_verbosity=warn", "-w", "flows"),
     ]
-    assert Order(regular=True).arguments()[0] == "--regular"
+    rules = ("a.example=https://b.example", "c.example=https://d.example")
+    expected = ["--regular", "--retarget", rules[0], "--retarget", rules[1], "--listen-host"]
+    assert Order(regular=True, retarget=rules).arguments()[:6] == expected
+
+
+def test_an_order_survives_being_written_down() -> None:
+    order = Order("https://a.example", retarget=("a=b",), passed_on=("-w", "flows"))
+    assert Order.parse({**json.loads(json.dumps(dataclasses.asdict(order))), "moon": ["full"]}) == order
 
 
 def test_what_the_user_says_about_the_log_counts() -> None:
@@ -28,6 +36,7 @@ def test_what_the_user_says_about_the_log_counts() -> None:
         ({"regular": True}, "--regular is off, not on"),
         ({"profile": "home"}, "--profile is work, not home"),
         ({"port": 9000}, "--port is 8123, not 9000"),
+        ({"retarget": ("a=b",)}, "--retarget is nothing, not a=b"),
         ({"watch": False}, "--watch is on, not off"),
         ({"passed_on": ("-q",)}, "what follows -- is nothing, not -q"),
     ],
@@ -46,6 +55,7 @@ def test_a_free_port_is_any_port() -> None:
     "order",
     [
         Order("https://ann:hunter2-planted@a.example"),
+        Order(regular=True, retarget=("a.example=https://ann:hunter2-planted@b.example",)),
         Order(passed_on=("--set", "proxyauth=ann:hunter2-planted")),
         Order(passed_on=("--set=upstream_auth=ann:hunter2-planted",)),
         Order(passed_on=("--proxyauth", "ann:hunter2-planted")),

@@ -82,10 +82,12 @@ async def test_a_turn_can_break_off(upstream: Upstream, cut: Cut, cancelled: boo
     assert bool(upstream.cancelled) is cancelled
 
 
-async def test_a_turn_can_fail_with_an_error_event(upstream: Upstream) -> None:
+async def test_a_turn_can_fail_with_an_error_that_names_its_status(upstream: Upstream) -> None:
     upstream.script(Step(error_event=True))
     async with raw_client(upstream.port) as client:
         session = Session(client)
         await session.open()
         await session.say(type="response.create", model="m")
-        assert [message["type"] for message in await session.turn()] == ["error"]
+        [message] = await session.turn()
+        assert (message["type"], message["status"]) == ("error", 503)
+        assert message["error"]["code"] == "server_is_overloaded"

@@ -1,5 +1,6 @@
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,8 +38,7 @@ def test_an_authority_that_is_not_made_yet_is_no_problem(codemie_home: Path) -> 
 def test_an_authority_is_told_by_its_end(before: float, level: str, codemie_home: Path) -> None:
     trust = make_trust(Places(codemie_home), {})
     ends = x509.load_pem_x509_certificate(trust.certificate.read_bytes()).not_valid_after_utc
-    around = surroundings(codemie_home)
-    object.__setattr__(around, "now", lambda: ends.timestamp() - before)
+    around = replace(surroundings(codemie_home), now=lambda: ends.timestamp() - before)
     (found,) = certificates.authority(around)
     assert found.level == level
     assert datetime.now(UTC) < ends

@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from codemie_core.doctor.examine import Check, examine
@@ -75,8 +76,7 @@ def test_who_asks_others_goes_on_beside_the_rest(codemie_home: Path) -> None:
 
 
 def test_offline_nobody_is_asked(codemie_home: Path) -> None:
-    around = surroundings(codemie_home)
-    object.__setattr__(around, "offline", True)
+    around = replace(surroundings(codemie_home), offline=True)
     found = examine(
         [check("far", lambda _: [ok("far", "asked")], far=True), check("near", lambda _: [ok("near", "seen")])], around
     )

@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections import namedtuple
 from pathlib import Path
 
@@ -79,5 +80,5 @@ def test_what_belongs_to_somebody_else_is_a_problem(places: Places, monkeypatch:
 def test_little_room_is_told_before_it_is_none(
     free: int, level: str, codemie_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(home.shutil, "disk_usage", lambda _: Usage(0, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free))
     assert levels(home.disk(surroundings(codemie_home))) == [level]

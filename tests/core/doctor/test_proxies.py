@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def port_of(one: RunningProxy) -> int:
 
 
 def test_where_nothing_runs_nothing_is_wrong(codemie_home: Path) -> None:
-    around = surroundings(codemie_home, port=closed_port())
+    around = replace(surroundings(codemie_home), port=closed_port())
     assert told(proxies.port(around)) == [("ok", f"port {around.port} is free")]
     assert told(proxies.register(around)) == [("ok", "no proxy runs")]
     assert told(proxies.daemon(around)) == [("ok", "none has been started")]
@@ -52,12 +53,12 @@ def test_where_nothing_runs_nothing_is_wrong(codemie_home: Path) -> None:
 
 def test_a_port_is_ours_anothers_or_a_strangers(running: RunningProxy, codemie_home: Path, tmp_path: Path) -> None:
     port = port_of(running)
-    assert levels(proxies.port(surroundings(codemie_home, port=port))) == ["ok"]
-    (found,) = proxies.port(surroundings(tmp_path / "other" / ".codemie", port=port))
+    assert levels(proxies.port(replace(surroundings(codemie_home), port=port))) == ["ok"]
+    (found,) = proxies.port(replace(surroundings(tmp_path / "other" / ".codemie"), port=port))
     assert (found.level, "another CodeMie home" in found.what) == ("note", True)
     assert str(running.pid) in found.what or sys.platform != "linux"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        (found,) = proxies.port(surroundings(codemie_home, port=taken.getsockname()[1]))
+        (found,) = proxies.port(replace(surroundings(codemie_home), port=taken.getsockname()[1]))
     assert (found.level, found.fix) == ("warning", "codemie-proxy start --port 0 takes a free one")
 
 

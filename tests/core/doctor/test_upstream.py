@@ -1,15 +1,19 @@
-import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from email.message import Message
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from codemie_core.demo.absent import closed_port
 from codemie_core.doctor import upstream
+from codemie_core.doctor.surroundings import Surroundings
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, this_process, write_entry
 from support.certificates import Authority
@@ -18,52 +22,41 @@ from support.patient import levels, surroundings, told
 NOW = 1_800_000_000.0
 
 
+class Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A handshake that fails is what some tests want."""
+
+
 @contextmanager
 def answering(
-    context: ssl.SSLContext | None = None, date: float = NOW, seen: list[bytes] | None = None
+    context: ssl.SSLContext | None = None, date: float = NOW, seen: list[tuple[str, Message]] | None = None
 ) -> Iterator[int]:
-    """A server for one HEAD after the other, in a thread."""
-    loop, up, port = asyncio.new_event_loop(), threading.Event(), [0]
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            if seen is not None:
+                seen.append((self.requestline, self.headers))
+            self.send_response_only(404)
+            self.send_header("date", formatdate(date, usegmt=True))
+            self.end_headers()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if seen is not None:
-            seen.append(head)
-        writer.write(
-            f"HTTP/1.1 404 Not Found\r\ndate: {formatdate(date, usegmt=True)}\r\ncontent-length: 0\r\n\r\n".encode()
-        )
-        await writer.drain()
-        writer.close()
+        def log_message(self, *_: object) -> None:
+            pass
 
-    async def run() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-        port[0] = server.sockets[0].getsockname()[1]
-        up.set()
-        async with server:
-            await server.serve_forever()
-
-    def work() -> None:
+    with Quiet(("127.0.0.1", 0), Handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
         try:
-            loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            pass  # That is how it ends.
-
-    task = loop.create_task(run())
-    thread = threading.Thread(target=work)
-    thread.start()
-    up.wait(10)
-    try:
-        yield port[0]
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        loop.close()
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join(10)
 
 
-def at(home: Path, target: str, **environ: str):  # type: ignore[no-untyped-def] # a Surroundings whose clock stands
-    around = surroundings(home, target, **environ)
-    object.__setattr__(around, "now", lambda: NOW)
-    return around
+def at(home: Path, target: str, **environ: str) -> Surroundings:
+    """With a clock that stands."""
+    return replace(surroundings(home, target, **environ), now=lambda: NOW)
 
 
 def test_without_a_target_there_is_nobody_to_ask(codemie_home: Path) -> None:
@@ -72,7 +65,7 @@ def test_without_a_target_there_is_nobody_to_ask(codemie_home: Path) -> None:
 
 
 def test_a_target_that_answers_whatever_it_says_can_be_reached(codemie_home: Path) -> None:
-    seen: list[bytes] = []
+    seen: list[tuple[str, Message]] = []
     with answering(seen=seen) as port:
         found = told(
             upstream.reach(at(codemie_home, f"http://127.0.0.1:{port}/code-assistant-api", ANTHROPIC_API_KEY="x"))
@@ -82,10 +75,9 @@ def test_a_target_that_answers_whatever_it_says_can_be_reached(codemie_home: Pat
         ("ok", f"this machine's clock agrees with http://127.0.0.1:{port}"),
     ]
     # Asked once, for nothing, and without a credential.
-    assert len(seen) == 1
-    head = seen[0].lower()
-    assert head.startswith(b"head /code-assistant-api http/1.1\r\n")
-    assert not [name for name in (b"authorization", b"cookie", b"x-api-key") if name in head]
+    [(line, headers)] = seen
+    assert line == "HEAD /code-assistant-api HTTP/1.1"
+    assert not {"authorization", "cookie", "x-api-key"} & {name.lower() for name in headers}
 
 
 @pytest.mark.parametrize(
@@ -118,8 +110,6 @@ def test_who_refuses_is_told_from_who_is_not_known(codemie_home: Path) -> None:
 
 
 def test_who_takes_the_connection_and_says_nothing_is_left(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     monkeypatch.setattr(upstream, "SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         (found,) = upstream.reach(at(codemie_home, f"http://127.0.0.1:{silent.getsockname()[1]}"))

@@ -21,9 +21,9 @@ def led(name: str, via: str = "base-url", known: Circumstances = UNKNOWN, **envi
 
 
 def test_claude_gets_a_base_url_and_nothing_else() -> None:
-    found = led("claude", ANTHROPIC_API_KEY="sk-mine", HOME="/home/me")
+    found = led("claude", ANTHROPIC_API_KEY="sk-mine", HOME="/h")
     assert (found.set, found.removed, found.arguments) == ({"ANTHROPIC_BASE_URL": URL}, (), ())
-    assert found.applied({"HOME": "/home/me"}) == {"HOME": "/home/me", "ANTHROPIC_BASE_URL": URL}
+    assert found.applied({"HOME": "/h"}) == {"HOME": "/h", "ANTHROPIC_BASE_URL": URL}
 
 
 def test_codex_gets_a_provider_of_its_own_that_counts_more_than_its_login() -> None:

@@ -1,5 +1,3 @@
-import os
-import signal
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +8,7 @@ from codemie_core.launch import kept_proxy
 from codemie_core.launch.kept_proxy import ATTEMPTS, KeptProxy
 from codemie_core.launch.own_proxy import NotStarted
 from codemie_core.places import Places
-from codemie_core.running import RunningProxy, running_proxies
+from codemie_core.running import RunningProxy
 from support.access import until
 
 
@@ -112,19 +110,3 @@ def test_one_that_never_comes_up_says_why(stage: Stage) -> None:
         proxy.up()
     proxy.stop()
     assert len(stage.started) == 1
-
-
-@pytest.mark.slow
-def test_a_killed_proxy_serves_again_where_it_was(codemie_home: Path) -> None:
-    places, told = Places(codemie_home), list[str]()
-    proxy = KeptProxy(places, os.environ, ("http://127.0.0.1:9",), places.run / "x.log", told.append)
-    try:
-        first = proxy.up()
-        os.kill(first.pid, signal.SIGKILL)
-        until(lambda: proxy.restarts == 1, timeout=60)
-        [second] = running_proxies(places)
-        assert second.addresses == first.addresses
-        assert second.pid != first.pid
-    finally:
-        proxy.stop()
-    assert (list(running_proxies(places)), told) == ([], [])

@@ -43,7 +43,7 @@ def test_claudes_settings_that_overrule_the_environment_are_named(room: Room) ->
         "home/.claude/settings.json: env.ANTHROPIC_BASE_URL",
         "work/.claude/settings.json: env.CLAUDE_CODE_USE_VERTEX",
     }
-    assert room.found("claude") == always
+    assert room.found("claude") == {*always, "work/.claude/settings.local.json: env.HTTPS_PROXY"}
     assert room.found("claude", "https-proxy") == {*always, "work/.claude/settings.local.json: env.HTTPS_PROXY"}
 
 

@@ -5,7 +5,7 @@ from mitmproxy.test import tutils
 from pydantic import SecretStr
 
 from codemie_core.credential import Credential
-from codemie_core.seams.wire_copy import wire_request
+from codemie_core.seams.wire_copy import wire_request, wire_trailers
 
 KEY = Credential("https", "api.test", 443, "/v1", {"x-api-key": SecretStr("planted-key")}, frozenset({"Authorization"}))
 SERVER = Server(address=("api.test", 443), tls=True, sni="api.test")
@@ -145,3 +145,18 @@ def test_a_method_that_shows_secrets_or_hides_a_path_takes_none(method: str) -> 
     asked = request()
     asked.method = method
     assert wire_request(asked, [KEY], SERVER) == (asked, [KEY])
+
+
+def test_what_is_withheld_goes_nowhere_with_and_without_a_credential_and_in_trailers() -> None:
+    asked = request(("Authorization", "planted-own"), ("x-kept", "1"))
+    asked.trailers = http.Headers([(b"authorization", b"planted-own"), (b"x-kept", b"2")])
+    withheld = frozenset({b"authorization"})
+    none: list[Credential] = []
+    for credentials in (none, [KEY]):
+        wire, _ = wire_request(asked, credentials, SERVER, withheld)
+        assert "planted-own" not in str(wire.headers)
+        assert wire.headers["x-kept"] == "1"
+        trailers = wire_trailers(asked, credentials, withheld)
+        assert trailers is not None
+        assert trailers.fields == ((b"x-kept", b"2"),)
+    assert asked.headers["authorization"] == "planted-own"

@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from codemie_core.places import Places
+from codemie_core.running import RunningProxy, this_process, write_entry
+from support.cli import call
+
+
+@pytest.fixture
+def places(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    monkeypatch.setenv("CODEMIE_HOME", str(codemie_home))
+    return Places(codemie_home)
+
+
+def runs(places: Places, mode: str) -> None:
+    write_entry(places, RunningProxy("r", *this_process(), 1.0, ("127.0.0.1:4000",), (mode,), "1"))
+
+
+def test_the_variables_of_a_running_proxy_are_printed_for_eval(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(places, "reverse:https://api.anthropic.com")
+    monkeypatch.setenv("CODEMIE_JWT_TOKEN", "planted")
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    found = call("env", "claude")
+    # The shell keeps what only a proxy needs: it may start one.
+    assert (found.code, found.out) == (0, "export ANTHROPIC_BASE_URL=http://127.0.0.1:4000;\n")
+    monkeypatch.setenv("SHELL", "/usr/bin/fish")
+    assert call("env", "claude").out == "set -gx ANTHROPIC_BASE_URL http://127.0.0.1:4000;\n"
+
+
+def test_https_proxy_mode_names_a_certificate_that_is_there(places: Places) -> None:
+    runs(places, "regular")
+    found = json.loads(call("env", "codex", "--via", "https-proxy", "--shell", "json").out)
+    assert found["set"]["HTTPS_PROXY"] == "http://127.0.0.1:4000"
+    assert Path(found["set"]["SSL_CERT_FILE"]).is_file()
+    assert (found["unset"], found["arguments"]) == ([], [])
+
+
+def test_an_agent_that_needs_arguments_gets_a_function(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(places, "reverse:https://api.openai.com")
+    monkeypatch.setenv("OPENAI_API_KEY", "planted")
+    found = call("env", "codex", "--shell", "zsh").out
+    assert "function codex { command codex -c model_provider=codemie-proxy" in found
+    assert "planted" not in found
+
+
+def test_remarks_are_not_for_eval(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(places, "reverse:https://api.anthropic.com")
+    monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
+    found = call("env", "claude", "--shell", "bash")
+    assert "unset CLAUDE_CODE_USE_BEDROCK;\n" in found.out
+    assert "CLAUDE_CODE_USE_BEDROCK is left out" in found.err
+
+
+@pytest.mark.parametrize(
+    "mode, arguments, words",
+    [
+        (
+            "",
+            (),
+            "no proxy runs that Claude Code could use in base-url mode. Start one: codemie-proxy daemon start https:",
+        ),
+        ("regular", (), "in base-url mode"),
+        ("reverse:https://api.openai.com", (), "in base-url mode"),
+        (
+            "reverse:https://api.anthropic.com",
+            ("--via", "https-proxy"),
+            "daemon start --regular; or let codemie-proxy run",
+        ),
+        ("reverse:https://api.anthropic.com", ("--target", "https://b.example"), "could use for b.example in base-url"),
+    ],
+)
+def test_when_none_fits_it_says_so(places: Places, mode: str, arguments: tuple[str, ...], words: str) -> None:
+    if mode:
+        runs(places, mode)
+    found = call("env", "claude", *arguments)
+    assert (found.code, found.out) == (1, "")
+    assert words in found.err

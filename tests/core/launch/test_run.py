@@ -1,0 +1,110 @@
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from codemie_core.launch import run, serving
+from codemie_core.launch.agents import AGENTS
+from codemie_core.launch.destination import decide
+from codemie_core.launch.nesting import RUN
+from codemie_core.launch.run import Run, Wanted, prepared_for
+from codemie_core.places import Places
+
+URL = "http://127.0.0.1:4000"
+
+
+@pytest.fixture
+def environ(codemie_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A home without anything in it, and `claude` on the PATH, which writes down how it was called."""
+    home, folder = codemie_home.parent, tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "claude"
+    lines = (
+        "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open(os.environ['SEEN'], 'w')); sys.exit(4)"
+    )
+    program.write_text(f"#!{sys.executable}\n{lines}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("HOME", str(home))
+    return {"PATH": str(folder), "HOME": str(home), "CODEMIE_HOME": str(codemie_home), "SEEN": str(tmp_path / "seen")}
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that fits."""
+    monkeypatch.setattr(serving, "daemon_for", lambda going, passed_on, places: URL)
+
+
+def seen(environ: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    arguments, variables = json.loads(Path(environ["SEEN"]).read_text())
+    return arguments, variables
+
+
+def test_a_daemon_that_fits_is_used_and_nothing_started(environ: dict[str, str], shared: None) -> None:
+    said: list[str] = []
+    assert Run(Wanted("claude", ("-p", "x")), environ, said.append).run() == 4
+    arguments, variables = seen(environ)
+    assert (arguments, variables["ANTHROPIC_BASE_URL"], said) == (["-p", "x"], URL, [])
+    assert not Places.from_env(environ).run.exists()
+
+
+def test_what_there_is_to_say_is_said_before_the_agent_starts(environ: dict[str, str], shared: None) -> None:
+    settings = Path(environ["HOME"]) / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": "https://other.example"}}))
+    said: list[bool] = []
+    Run(Wanted("claude", ("x",)), environ, lambda line: said.append(Path(environ["SEEN"]).exists())).run()
+    assert said == [False]
+    assert seen(environ)[0] == ["--settings", json.dumps({"env": {"ANTHROPIC_BASE_URL": URL}}), "x"]
+
+
+def test_a_run_within_a_run_starts_from_the_environment_of_the_outer_one(
+    environ: dict[str, str], shared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Run(Wanted("claude"), {**environ, "ANTHROPIC_BASE_URL": "https://mine.example"}, print).run()
+    inside = seen(environ)[1]
+    asked: list[str] = []
+    monkeypatch.setattr(serving, "daemon_for", lambda going, passed_on, places: asked.append(going.host) or URL)
+    Run(Wanted("claude"), inside, print).run()
+    assert asked == ["mine.example"]
+    assert json.loads(seen(environ)[1][RUN])["before"] == {"ANTHROPIC_BASE_URL": "https://mine.example"}
+
+
+def test_the_key_of_a_profiles_token_is_the_proxys(environ: dict[str, str]) -> None:
+    document = {
+        "provider": "bearer-auth",
+        "baseUrl": "https://codemie.example.com",
+        "jwtConfig": {"tokenEnvVar": "MY_JWT"},
+    }
+    places = Places.from_env(environ)
+    places.write_private(places.profile, json.dumps(document).encode())
+    environ |= {"MY_JWT": "planted", "CODEMIE_JWT_TOKEN": "planted"}
+    going = decide(AGENTS["claude"], "claude", "base-url", None, "", environ)
+    found = prepared_for(AGENTS["claude"], Wanted("claude"), going, URL, places, environ)
+    assert set(found.removed) == {"MY_JWT", "CODEMIE_JWT_TOKEN"}
+    assert found.set["ANTHROPIC_AUTH_TOKEN"] == "proxy-handled"
+    found = prepared_for(AGENTS["claude"], Wanted("claude"), going, URL, places, environ, hide=False)
+    assert found.removed == ()
+
+
+def test_logs_that_killed_runs_have_left_go_after_a_week(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.log", tmp_path / "new.log"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (1, time.time() - run.KEPT_LOGS - 60))
+    run._remove_old(tmp_path)
+    run._remove_old(tmp_path / "missing")
+    assert [path.name for path in tmp_path.glob("*.log")] == ["new.log"]
+
+
+def test_ctrl_c_ends_the_wait_for_late_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    monkeypatch.setattr(run, "GRACE", 60.0)
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    run._grace()
+    assert time.monotonic() - began < 30
