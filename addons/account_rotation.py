@@ -281,7 +281,7 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
             self.keeper.note()
             after = self.pool.peek(turn.ask)
             other = isinstance(after, Choice) and after.account.id != turn.choice.account.id
-            if other and close_socket(flow, OTHER_ACCOUNT):
+            if other and exchange.agent is CODEX and close_socket(flow, OTHER_ACCOUNT):
                 messages[-1].drop()
 
     def exchange_done(self, exchange: Exchange) -> None:

@@ -243,7 +243,7 @@ class ProxyAccess(Addon, priority=7, fail="closed"):
         """An open WebSocket carries nothing any more once its key is revoked, and ends where `websocket_guard` is."""
         if flow.websocket is not None and not self._holds_key(self._sockets.get(flow, "")):
             flow.websocket.messages[-1].drop()
-            pass
+            close_socket(flow, KEY_REVOKED)
 
 
 UNUSABLE = Problem(

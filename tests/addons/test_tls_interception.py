@@ -82,9 +82,14 @@ async def test_a_list_that_the_user_gave_mitmproxy_counts_instead() -> None:
 async def test_a_tunnel_takes_the_way_out_and_ends_with_its_key() -> None:
     async with running(TlsInterception()) as room:
         flow = connect("github.com")
-        clients = []
+        clients: list[object] = []
+
+        def may_pass(client: object) -> bool:
+            clients.append(client)
+            return False
+
         room.core.tunnels.way_out = lambda scheme, host, port: OutboundProxy("http", f"{scheme}-{host}", port)
-        room.core.tunnels.may_pass = lambda client: bool(clients.append(client))
+        room.core.tunnels.may_pass = may_pass
         await room.fire("http_connect", flow)
         order = ordered_tunnel(flow)
         assert order is not None

@@ -1,6 +1,7 @@
 """Who gets through a reverse proxy that asks for keys, by real clients; what upstream, log and saved flows hold."""
 
 import base64
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,7 +194,8 @@ async def test_an_open_websocket_carries_nothing_once_its_key_is_revoked() -> No
                 await other.say(turn)
                 await other.hear()
             assert len(closed.received()[0].messages) == 1
-            assert await socket.end() == (1008, "The client key of this connection is no longer valid.")
+            async with asyncio.timeout(10):
+                assert await socket.end() == (1008, "The client key of this connection is no longer valid.")
 
 
 def test_a_file_damaged_while_it_runs_stops_everybody_until_it_is_whole_again() -> None:

@@ -30,7 +30,10 @@ PLAIN = json.dumps({"object": "response", **DONE}).encode()
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Between]:
-    quick = {"codemie_upstream_attempts_backoff": "5ms", "codemie_upstream_attempts_max_request_size": "1m"}
+    quick: dict[str, Any] = {
+        "codemie_upstream_attempts_backoff": "5ms",
+        "codemie_upstream_attempts_max_request_size": "1m",
+    }
     with between(tmp_path_factory.mktemp("compressed"), **quick) as made:
         yield made
 

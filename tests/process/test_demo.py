@@ -1,5 +1,6 @@
 """The demo as a user runs it: real processes, and none of them left."""
 
+import os
 import re
 import shutil
 import signal
@@ -7,12 +8,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from support import forged
 from support.cli import COMMAND, environ
 from support.proxy import ADDONS
 
@@ -38,7 +40,8 @@ class Demo:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with self._changed:
-                self.started.update(psutil.Process(self.process.pid).children(recursive=True))
+                with suppress(psutil.NoSuchProcess):  # its last lines are read after its end
+                    self.started.update(psutil.Process(self.process.pid).children(recursive=True))
                 self.lines.append(line.rstrip())
                 self._changed.notify_all()
 
@@ -63,14 +66,8 @@ class Demo:
 @contextmanager
 def demo(temporary: Path, addons: Path = ADDONS) -> Iterator[Demo]:
     temporary.mkdir()
-    process = subprocess.Popen(
-        [*COMMAND, "demo"],
-        env=environ(PYTHONPATH=str(addons), TMPDIR=str(temporary)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    env = environ(PYTHONPATH=str(addons), TMPDIR=str(temporary))
+    process = forged.start([*COMMAND, "demo"], env, stderr=subprocess.STDOUT)
     try:
         yield Demo(process, temporary)
     finally:
@@ -93,7 +90,8 @@ def test_demo_plays_every_scene_in_time_and_leaves_nothing(tmp_path: Path, codem
     with demo(tmp_path / "temporary") as running:
         code = running.end()
     assert code == 0, running.text
-    assert time.monotonic() - began < SECONDS
+    # On a machine with other work each of its steps takes as much longer.
+    assert time.monotonic() - began < SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == [*"1234567"]
     assert re.search(r"Cost +\$0\.0864\n", running.text)
     assert "$0.0864435 is the price list's" in running.text
@@ -140,7 +138,8 @@ def test_demo_names_the_scene_that_fails_and_leaves_nothing(
     scene: str, change: Callable[[Path], None], tmp_path: Path
 ) -> None:
     addons = tmp_path / "addons"
-    shutil.copytree(ADDONS, addons, ignore=shutil.ignore_patterns("__pycache__"))
+    # With their compiled files, which stay good: the copies are as old as the originals.
+    shutil.copytree(ADDONS, addons)
     change(addons)
     with demo(tmp_path / "temporary", addons) as running:
         code = running.end()

@@ -10,6 +10,8 @@ import anthropic
 import openai
 import pytest
 from pydantic import SecretStr
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
 
 from codemie_core.demo.received import Received
 from codemie_core.demo.script import Step
@@ -193,6 +195,28 @@ async def test_first_party_calls_keep_the_clients_own_login_and_every_byte(regul
             assert planted(request) == {"own"}
     names = {request.header("x-codemie-request-id") for place in places.values() for request in place.requests}
     assert names == {None}
+
+
+async def test_remote_control_keeps_its_websocket_and_the_clients_own_login(regular: Intercepting) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    async def serve(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        seen.append((socket.request.path, socket.request.headers.get("authorization")))
+        async for message in socket:
+            await socket.send(message)
+
+    server = regular.authority.server(CLAUDE)
+    tls, path = regular.trusting_us("h2", "http/1.1"), "/v1/sessions/ws/abc/subscribe"
+    async with asyncio.timeout(20), serve_websockets(serve, "127.0.0.1", 0, ssl=server) as listening:
+        port = next(iter(listening.sockets)).getsockname()[1]
+        async with (
+            regular.world(api_anthropic_com=port),
+            WebSocketClient(regular.proxy.port, path, CLAUDE_OAUTH, tls, f"{CLAUDE}:443") as client,
+        ):
+            await client.say("first")
+            assert await client.hear() == "first"
+    assert seen == [(path, "Bearer sk-ant-oat01-planted-own")]
 
 
 async def test_a_control_call_is_never_tried_twice(regular: Intercepting) -> None:

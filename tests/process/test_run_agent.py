@@ -123,7 +123,9 @@ def room(tmp_path: Path, codemie_home: Path) -> Iterator[Room]:
 
 
 def test_the_agent_is_led_to_its_model_and_everything_ends_with_it(room: Room) -> None:
-    assert room.run("ask", "ask", "7") == Outcome(7, "answer 200 True\nanswer 200 True\n", "")
+    # A company's proxy that nobody can reach: what goes to this machine does not go there.
+    env = room.environ(HTTP_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
+    assert room.run("ask", "ask", "7", env=env) == Outcome(7, "answer 200 True\nanswer 200 True\n", "")
     assert [request.keys for request in room.upstream.requests] == [["planted-own"]] * 2
     assert room.nothing_is_left()
     assert len(sessions()) == 1

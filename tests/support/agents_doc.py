@@ -14,6 +14,20 @@ from typing import Self
 
 import pytest
 
+from support.agents_clients import CLIENTS
+
+SCENARIOS = (
+    "streamed answer",
+    "tool call",
+    "three turns",
+    "first account limited",
+    "overload in the stream",
+    "upstream restarted",
+    "proxy restarted",
+    "killed in mid-stream",
+    "codemie-proxy run",
+)
+"""The columns, in this order."""
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 _ROOT = Path(__file__).parents[2]
 _VERDICTS = {"passed": "yes", "failed": "**no**", "skipped": "not tested"}
@@ -58,7 +72,12 @@ class Results:
         path.write_text(json.dumps(rows, indent=1) + "\n")
 
     def take(self, cell: Cell, report: pytest.TestReport, version: str) -> None:
-        """The phases of a test: its setting up may skip or fail it, and so may what comes after it."""
+        """The phases of a test: its setting up may skip or fail it, and so may what comes after it.
+
+        What another version of the client did is forgotten.
+        """
+        for other in [one for one in self.cells if one.client == cell.client and self.cells[one].version != version]:
+            del self.cells[other]
         if report.when == "setup":
             self.cells[cell] = Found("skipped" if report.skipped else "failed", 0.0, version)
         elif report.when == "call":
@@ -69,8 +88,9 @@ class Results:
 
 def table(results: Results) -> str:
     """One row for each client and way in, one column for each scenario."""
-    scenarios = list(dict.fromkeys(cell.scenario for cell in results.cells if cell.via))
-    rows = list(dict.fromkeys((cell.client, cell.via) for cell in results.cells if cell.via))
+    there = {cell.scenario for cell in results.cells if cell.via}
+    scenarios = [scenario for scenario in SCENARIOS if scenario in there]
+    rows = sorted({(cell.client, cell.via) for cell in results.cells if cell.via}, key=_place)
     lines = [_row("Client", "Way in", *scenarios), _row(*["---"] * (len(scenarios) + 2))]
     for client, via in rows:
         found = [results.cells.get(Cell(client, via, scenario)) for scenario in scenarios]
@@ -88,6 +108,11 @@ def _alone(results: Results) -> Iterator[str]:
     yield _row("---", "---", "---")
     for cell, found in alone.items():
         yield _row(f"{cell.client} {found.version}", cell.scenario, _shown(found))
+
+
+def _place(row: tuple[str, str]) -> tuple[int, str]:
+    client, via = row
+    return [known.name for known in CLIENTS].index(client), via
 
 
 def _shown(found: Found | None) -> str:

@@ -202,15 +202,22 @@ class Room:
     def rows(self, count: int) -> list[Mapping[str, Any]]:
         """The turns in the history, oldest first, once there are so many; those the agent asked on the side are not."""
 
-        def asked() -> list[Mapping[str, Any]]:
-            table = tables.requests
-            query = sa.select(table).order_by(table.c.started_ms)
-            found = self.home.read(lambda connection: connection.execute(query).mappings().all())
-            rows = [dict(row) for row in found]
-            return [row for row in rows if self.client.path in row["path"] and not self._on_the_side(row)]
+        def found() -> list[Mapping[str, Any]]:
+            return [row for row in self._history() if not self._on_the_side(row)]
 
-        until(lambda: len(asked()) >= count, LATE)
-        return asked()
+        until(lambda: len(found()) >= count, LATE)
+        return found()
+
+    def ended_as(self, terminal: str) -> Mapping[str, Any]:
+        """The first turn in the history that ended this way."""
+        until(lambda: any(row["terminal"] == terminal for row in self._history()), LATE)
+        return next(row for row in self._history() if row["terminal"] == terminal)
+
+    def _history(self) -> list[Mapping[str, Any]]:
+        table = tables.requests
+        query = sa.select(table).order_by(table.c.started_ms)
+        found = self.home.read(lambda connection: connection.execute(query).mappings().all())
+        return [dict(row) for row in found if self.client.path in row["path"]]
 
     def _on_the_side(self, row: Mapping[str, Any]) -> bool:
         # Codex opens a WebSocket with a message that asks for nothing.

@@ -20,6 +20,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ _HONORED = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 _TAKE_TERMINAL = (
     "import fcntl, os, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\nos.execvp(sys.argv[1], sys.argv[1:])\n"
 )
+_STARTING = threading.Lock()
 
 # What Popen gives the step that makes the child.
 _GIVEN = """
@@ -170,8 +172,13 @@ class _Forge:
 
 
 @functools.cache
-def _forge() -> _Forge:
+def _only() -> _Forge:
     return _Forge()
+
+
+def _forge() -> _Forge:
+    with _STARTING:  # two threads may come first at once
+        return _only()
 
 
 def _same_start(command: Sequence[str], environ: Mapping[str, str]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from support import forged
 from support.cli import COMMAND, Outcome, environ
 from support.proxy import Mitmproxy, reverse
 from support.stored import StoredHome
@@ -43,15 +43,7 @@ class Site:
 
     def accounts(self, *arguments: str, typed: str = "") -> Outcome:
         """`codemie-proxy accounts ...` as a process of its own, with `typed` on a pipe."""
-        done = subprocess.run(
-            [*COMMAND, "accounts", *arguments],
-            input=typed,
-            env=environ(**self.environ),
-            capture_output=True,
-            text=True,
-            timeout=40,
-            check=False,
-        )
+        done = forged.run([*COMMAND, "accounts", *arguments], environ(**self.environ), typed=typed)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def take_key_of(self, other: Site) -> None:

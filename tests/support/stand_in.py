@@ -1,7 +1,8 @@
 """Stands in for `codemie-proxy start`: it enters the register and answers /health, or does what it is told not to.
 
 `python -m support.stand_in ARGUMENTS`, with CODEMIE_HOME. The file `behavior` in that home says how: "well", "exit 3"
-(before it serves), "hang" (takes connections, answers nobody). Read at every start and for every request.
+(before it serves), "hang" (takes connections, answers nobody), "silent"
+(answers, but not /health). Read at every start and for every request.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ def behavior(places: Places) -> str:
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if behavior(Places.from_env(os.environ)) == "hang":
+        places = Places.from_env(os.environ)
+        told = behavior(places)
+        (places.home / "asked").touch()
+        if told == "hang":
             time.sleep(60)
-        body = json.dumps({"status": "ok", "run_id": RUN_ID, "addons": []}).encode()
+        body = b"" if told == "silent" else json.dumps({"status": "ok", "run_id": RUN_ID, "addons": []}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -9,6 +9,7 @@ from mitmproxy.master import Master
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from codemie_core import __version__
+from codemie_core.cli.plan import RULES
 from codemie_core.errors import Api, api_of
 from codemie_core.interception import trust
 from codemie_core.interception.authority import CERTIFICATE_FILE
@@ -42,6 +43,7 @@ def text(master: Master, loop: str) -> str:
         "",
         *ways,
         "",
+        *(f"  sent on  {rule.replace('=', '  ->  ', 1)}" for rule in rules_of(master)),
         *(["  watch    codemie-proxy open"] if core and core.admin_port else []),
         f"  health   curl {url}/health",
         f"  loop     {loop}",
@@ -49,6 +51,11 @@ def text(master: Master, loop: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def rules_of(master: Master) -> tuple[str, ...]:
+    """The rules by which model calls go elsewhere."""
+    return tuple(getattr(master.options, RULES, ()))
 
 
 def url_of(host: str, port: int) -> str:

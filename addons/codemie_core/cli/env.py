@@ -58,7 +58,7 @@ def env(
         raise SettingsError(
             NONE_RUNS.format(title=known.title, host=leads, via=via.value, arguments=arguments, command=agent)
         )
-    going = serving.destination_of(entry, os.environ)
+    going = serving.destination_of(entry, places, os.environ)
     wanted = Wanted(agent, via=via.value)
     prepared = prepared_for(known, wanted, going, serving.url_of(entry), places, os.environ, hide=False)
     for note in prepared.notes:

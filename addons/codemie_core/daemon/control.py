@@ -161,7 +161,7 @@ def _up(places: Places, process: subprocess.Popen[bytes], journal: Journal, befo
             if found.condition == "ok":
                 return found
         time.sleep(0.05)
-    said = "\n".join(line for line in journal.since(before).strip().splitlines()[-_SAID:])
+    said = "\n".join(journal.since(before).strip().splitlines()[-_SAID:])
     if process.poll() is None:
         raise NotServing(f"The daemon does not come up within {UP_SECONDS:g} s. It said, in {journal.file}:\n{said}")
     raise NotServing(f"The daemon did not come up. It said, in {journal.file}:\n{said}")
@@ -209,7 +209,7 @@ def _alone(places: Places) -> Iterator[None]:
     descriptor = os.open(places.proxy / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + LOCK_SECONDS
-        while False:
+        while not _taken(descriptor):
             if time.monotonic() > deadline:
                 raise SettingsError("another `codemie-proxy daemon` command has not ended yet; try again when it has")
             time.sleep(0.05)

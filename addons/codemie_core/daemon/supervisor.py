@@ -29,6 +29,8 @@ from codemie_core.running import RunningProxy, process_started, running_proxies,
 
 UP_SECONDS = 60.0
 END_SECONDS = 15.0
+HUNG_SECONDS = 5.0
+"""As END_SECONDS, for one that answers nobody: agents wait for the next."""
 LOOK_EVERY = 10.0
 LOOK_AGAIN = 2.0
 """Seconds after a look that found nothing good."""
@@ -79,6 +81,8 @@ class Supervisor:
         self._up_since: float | None = None
         """The proxy that runs now; None when it does not serve yet."""
         self._has_served = False
+        self._tells = False
+        """Has /health ever been answered?"""
         pid, started = this_process()
         self._state = DaemonState(pid, started, time.time(), order, _folder(), order.port)
 
@@ -133,7 +137,7 @@ class Supervisor:
 
     def _watched(self, proxy: subprocess.Popen[bytes]) -> str:
         """Look after it until it fails, which is said, or until we are told to end."""
-        due = self._clock() + LOOK_EVERY
+        due = self._clock()
         while not self._alarm.told:
             if proxy.poll() is not None:
                 return _ending(proxy)
@@ -151,7 +155,10 @@ class Supervisor:
         if entry is None:
             return "it is not in the register"
         found = probe(_address(entry), LOOK_SECONDS, entry.run_id)
-        return "" if found.state == "ok" else found.words
+        self._tells |= found.health is not None
+        # Where nobody of ours answers /health it goes to the upstream, which may take its time.
+        well = found.state == "ok" or (found.state == "unhealthy" and not self._tells)
+        return "" if well else found.words
 
     def _again(self, trouble: str) -> float | None:
         """Seconds until the next start; None when there is none."""
@@ -175,7 +182,7 @@ class Supervisor:
         if proxy.poll() is None:
             proxy.terminate()
         try:
-            proxy.wait(END_SECONDS)
+            proxy.wait(END_SECONDS if self._alarm.told else HUNG_SECONDS)
         except subprocess.TimeoutExpired:
             proxy.kill()
             proxy.wait()

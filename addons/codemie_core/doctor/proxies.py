@@ -25,7 +25,7 @@ def port(around: Surroundings) -> Iterator[Finding]:
         return
     answer = probe(f"127.0.0.1:{wanted}")
     another = "codemie-proxy start --port 0 takes a free one"
-    if answer.state == "ok":
+    if answer.health is not None:
         yield note("port", f"port {wanted} is held by a proxy of another CodeMie home{holder_of(wanted)}", another)
     else:
         yield warning("port", f"port {wanted} is held by another program{holder_of(wanted)}", another)

@@ -15,13 +15,16 @@ from codemie_core.profile import Profile
 from codemie_core.sources import read_layers
 from codemie_core.target import parse_target
 
-RULES = "codemie_retargeting_rules"
 NO_TARGET = (
     "where {command} calls to is not known: give --target URL, like --target https://api.openai.com, "
     "or use --via https-proxy"
 )
 SEVERAL = "{variables} lead to different places, and a run has one: give --target URL"
 MISFIT = "{variable} does not end in {suffix}, so that nothing can be put before it: give --target URL"
+MEANT = (
+    "{variable} leads elsewhere, and {key} may be meant for that place alone: --target says where it may go with "
+    "{command}, or unset {variable}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class Destination:
     """CodeMie's gateway, when requests are signed in to it."""
     secrets: frozenset[str] = frozenset()
     """Variables with a token of the profile's."""
-    passed_on: tuple[str, ...] = ()
-    """For mitmdump."""
+    retarget: tuple[str, ...] = ()
+    """In https-proxy mode: HOST=URL, where its vendor's model calls go instead."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -46,7 +49,8 @@ class Destination:
         """Those of `codemie-proxy start`."""
         made = [self.target] if self.target else []
         made += ["--regular"] if self.regular else []
-        return (*made, *(["--profile", self.profile] if self.profile else []))
+        made += ["--profile", self.profile] if self.profile else []
+        return (*made, *(part for rule in self.retarget for part in ("--retarget", rule)))
 
     @property
     def host(self) -> str:
@@ -65,7 +69,7 @@ def decide(
     secrets = frozenset({found.jwt_variable})
     notes = []
     if target is None and not found.base_url:
-        target, note = _usual(agent, command, environ) if via == "base-url" else (agent.default_target, "")
+        target, note = (_usual if via == "base-url" else _vendor)(agent, command, environ)
         notes += [note] if note else []
     led = plan.make(target, False, (), environ, profile) if target or found.base_url else plan.make(None, True, (), {})
     if led.note and ((found.url_from_project and target is None) or led.note == plan.UNSIGNED):
@@ -73,18 +77,15 @@ def decide(
     gateway = led.sign_in_url or (found.gateway_url if target is None else "")
     if via == "base-url":
         return Destination(target or "", False, profile, led, gateway, secrets, notes=tuple(notes))
-    rules = _retargeted(agent, target or found.base_url) if target or found.base_url else ()
-    signing = ("--set", f"{plan.SIGN_IN_URL}={led.sign_in_url}") if led.sign_in_url and rules else ()
-    regular = plan.make(None, True, (), environ, profile)
-    return Destination("", True, profile, regular, gateway if rules else "", secrets, (*rules, *signing), tuple(notes))
+    rules = _rules(agent, target or found.base_url) if target or found.base_url else ()
+    regular = plan.make(None, True, (), environ, profile, rules)
+    return Destination("", True, profile, regular, gateway if rules else "", secrets, rules, tuple(notes))
 
 
-def _retargeted(agent: LaunchAgent, url: str) -> tuple[str, ...]:
-    """Options that send the agent's model calls there instead of to its vendor; none when that is where they go."""
+def _rules(agent: LaunchAgent, url: str) -> tuple[str, ...]:
+    """What sends the agent's model calls there instead of to its vendor; nothing when that is where they go."""
     vendors = dict.fromkeys(pointer.vendor for pointer in (agent.pointers or GENERIC.pointers))
-    if parse_target(url).host in vendors:
-        return ()
-    return tuple(part for vendor in vendors for part in ("--set", f"{RULES}={vendor}={url}"))
+    return () if parse_target(url).host in vendors else tuple(f"{vendor}={url}" for vendor in vendors)
 
 
 def _usual(agent: LaunchAgent, command: str, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -105,6 +106,17 @@ def _usual(agent: LaunchAgent, command: str, environ: Mapping[str, str]) -> tupl
         return url, f"TARGET is what {variable} says: {url}"
     if agent is GENERIC:
         raise SettingsError(NO_TARGET.format(command=command))
+    return agent.default_target, ""
+
+
+def _vendor(agent: LaunchAgent, command: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """As `_usual`. In https-proxy mode the agent's base URL is taken from it; so its key must not be that host's."""
+    vendors = {pointer.vendor for pointer in agent.pointers}
+    key = next((name for group in agent.keys for name in group if environ.get(name)), "")
+    for variable in agent.base_url:
+        url = environ.get(variable)
+        if key and url and parse_target(url, variable).host not in vendors:
+            raise SettingsError(MEANT.format(variable=variable, key=key, command=command))
     return agent.default_target, ""
 
 

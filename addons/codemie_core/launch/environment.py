@@ -23,6 +23,7 @@ _ANY_PROXY = ("https_proxy", "http_proxy", "all_proxy")
 _SECRET = re.compile(
     r"CODEMIE_(VAULT_\w+|DATABASE_URL|\w*(TOKEN|SECRET|PASSWORD|CREDENTIAL|COOKIE|API_KEY|PRIVATE_KEY)\w*)"
 )
+_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 VENDOR_HOSTS = frozenset(pointer.vendor for agent in (*AGENTS.values(), GENERIC) for pointer in agent.pointers)
 """Of those a target may be: all others are gateways, and may serve any API."""
 NO_BASE_URL = "{title} has no setting for a base URL that could be given for one run: use --via https-proxy"
@@ -164,4 +165,8 @@ def _removed(names: Sequence[str], environ: Mapping[str, str]) -> tuple[tuple[st
 
 def without_secrets(environ: Mapping[str, str], further: Collection[str] = ()) -> dict[str, str]:
     """The environment without what only the proxy needs: what looks like a secret of ours, and `further`."""
-    return {name: value for name, value in environ.items() if name not in further and not _SECRET.fullmatch(name)}
+    return {name: value for name, value in environ.items() if name not in further and not _is_secret(name, value)}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(_SECRET.fullmatch(name)) or (name.startswith("CODEMIE_") and bool(_PASSWORD_IN_URL.search(value)))

@@ -16,6 +16,11 @@ from codemie_core.launch.agents import LaunchAgent
 from codemie_core.launch.environment import Prepared, Via
 
 RUN = "CODEMIE_PROXY_RUN"
+DEEPEST = 5
+LOOP = (
+    "{program} has called `codemie-proxy run {command}` {depth} times within itself: it is a script that calls us; "
+    "name the agent's own program by its path instead"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Outer:
     url: str
     before: Mapping[str, str | None]
     """The variables it has changed, as they were; None for those that were not set."""
+    depth: int = 1
+    """It is in so many runs, itself among them."""
 
     def serves(self, agent: LaunchAgent, via: Via) -> bool:
         """Would we lead this agent just where it is led already, and does that proxy still listen?"""
@@ -50,14 +57,16 @@ def outer_run(environ: Mapping[str, str]) -> Outer | None:
     try:
         found = json.loads(environ.get(RUN, ""))
         before = {str(name): value if value is None else str(value) for name, value in found["before"].items()}
-        return Outer(str(found["agent"]), str(found["via"]), str(found["url"]), before)
+        return Outer(str(found["agent"]), str(found["via"]), str(found["url"]), before, int(found["depth"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def marked(agent: LaunchAgent, via: Via, url: str, prepared: Prepared, environ: Mapping[str, str]) -> dict[str, str]:
+def marked(
+    agent: LaunchAgent, via: Via, url: str, prepared: Prepared, environ: Mapping[str, str], depth: int = 1
+) -> dict[str, str]:
     """The agent's environment, with what a run within it has to know. No secret that was taken out is in it."""
     changed = (*prepared.set, *(name for name in prepared.removed if name not in prepared.hidden))
     before = {name: None if name in prepared.hidden else environ.get(name) for name in changed}
-    document = {"agent": agent.name, "via": via, "url": url, "before": before}
+    document = {"agent": agent.name, "via": via, "url": url, "before": before, "depth": depth}
     return prepared.applied(environ) | {RUN: json.dumps(document)}

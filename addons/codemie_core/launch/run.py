@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from codemie_core.errors import SettingsError
 from codemie_core.launch import destination, serving
 from codemie_core.launch.agents import LaunchAgent, agent_for
 from codemie_core.launch.child import Child
 from codemie_core.launch.destination import Destination
 from codemie_core.launch.environment import Circumstances, Prepared, Via, prepare, without_secrets
 from codemie_core.launch.kept_proxy import KeptProxy
-from codemie_core.launch.nesting import marked, outer_run
+from codemie_core.launch.nesting import DEEPEST, LOOP, marked, outer_run
 from codemie_core.launch.overruling import overrule
 from codemie_core.launch.pool_facts import PoolFacts, pool_facts
 from codemie_core.launch.program import find_program
@@ -52,6 +53,7 @@ class Run:
     def __init__(self, wanted: Wanted, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         self._outer = outer_run(environ)
         self._environ = self._outer.undone(environ) if self._outer else environ
+        self._depth = self._outer.depth + 1 if self._outer else 1
         self._wanted, self._say = wanted, say
         self._places = Places.from_env(environ)
         self._agent: LaunchAgent = agent_for(wanted.command)
@@ -60,6 +62,8 @@ class Run:
         """The agent's exit code. A CodemieError when the proxy cannot be had, NotRun when there is no such program."""
         wanted = self._wanted
         program = find_program(wanted.command, self._agent, self._environ)
+        if self._depth > DEEPEST:
+            raise SettingsError(LOOP.format(program=program, command=wanted.command, depth=DEEPEST))
         going = destination.decide(
             self._agent, wanted.command, wanted.via, wanted.target, wanted.profile, self._environ
         )
@@ -70,7 +74,7 @@ class Run:
             for note in prepared.notes:
                 self._say(note)
             command = [program, *prepared.arguments, *wanted.arguments]
-            return Child().run(command, marked(self._agent, wanted.via, url, prepared, self._environ))
+            return Child().run(command, marked(self._agent, wanted.via, url, prepared, self._environ, self._depth))
 
     @contextmanager
     def _proxy(self, going: Destination) -> Iterator[str]:
@@ -86,7 +90,7 @@ class Run:
         as_usual = wanted.target is None and not wanted.profile and not wanted.passed_on
         if outer is not None and as_usual and outer.serves(self._agent, wanted.via):
             return outer.url
-        return serving.daemon_for(going, (*going.passed_on, *wanted.passed_on), self._places)
+        return serving.daemon_for(going, wanted.passed_on, self._places)
 
     @contextmanager
     def _own(self, going: Destination) -> Iterator[str]:
@@ -95,8 +99,7 @@ class Run:
         _remove_old(self._places.run)
         environ = {**self._environ, SESSION: session}
         wanted = self._wanted
-        passed_on = (*going.passed_on, *wanted.passed_on)
-        proxy = KeptProxy(self._places, environ, going.arguments, log, self._say, passed_on, wanted.port)
+        proxy = KeptProxy(self._places, environ, going.arguments, log, self._say, wanted.passed_on, wanted.port)
         try:
             proxy.up()
             yield f"http://127.0.0.1:{proxy.port}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from codemie_core.cli.plan import Plan
+from codemie_core.cli.plan import Plan, make
 from codemie_core.daemon.order import Order
 from codemie_core.daemon.probe import asked_at, probe
 from codemie_core.daemon.state import read_state
@@ -30,7 +30,7 @@ def daemon_for(going: Destination, passed_on: Sequence[str], places: Places) -> 
 
 
 def _same(going: Destination, passed_on: Sequence[str], order: Order, entry: RunningProxy) -> bool:
-    if order.profile != going.profile or order.passed_on != tuple(passed_on):
+    if (order.profile, order.retarget, order.passed_on) != (going.profile, going.retarget, tuple(passed_on)):
         return False
     if going.regular or "regular" in entry.mode:
         return going.regular and entry.mode == ("regular",)
@@ -84,14 +84,16 @@ def url_of(entry: RunningProxy) -> str:
     return f"http://[{found}]:{port}" if ":" in found else f"http://{found}:{port}"
 
 
-def destination_of(entry: RunningProxy, environ: Mapping[str, str]) -> Destination:
-    """Where a running proxy leads to, as far as the register tells."""
-    mode = next((one for one in entry.mode if leads_to_mode(one)), "regular")
-    found = destination.profile_of("", environ)
+def destination_of(entry: RunningProxy, places: Places, environ: Mapping[str, str]) -> Destination:
+    """Where a running proxy leads to, as far as the register and the daemon's order tell."""
+    found, state = destination.profile_of("", environ), read_state(places)
+    secrets = frozenset({found.jwt_variable})
+    mode = next((one for one in entry.mode if leads_to_mode(one)), "")
     target = leads_to_mode(mode)
-    gateway = found.gateway_url if target and parse_target(found.gateway_url or "-").host == target.host else ""
-    if target is not None and host_matches(address_of(target.host, target.port), CODEMIE_HOSTS):
-        gateway = gateway or target.origin
-    return Destination(
-        regular=target is None, plan=Plan(mode), gateway=gateway, secrets=frozenset({found.jwt_variable})
-    )
+    if target is None:
+        rules = state.order.retarget if state is not None and state.proxy_pid == entry.pid else ()
+        planned = make(None, True, (), environ, rules=rules)
+        return Destination("", True, plan=planned, gateway=planned.sign_in_url, secrets=secrets, retarget=rules)
+    ours = host_matches(address_of(target.host, target.port), CODEMIE_HOSTS)
+    signed = ours or parse_target(found.gateway_url or "-").host == target.host
+    return Destination(plan=Plan(mode), gateway=target.origin if signed else "", secrets=secrets)

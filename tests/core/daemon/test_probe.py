@@ -51,9 +51,11 @@ def test_another_proxy_on_the_port_is_not_the_one_that_was_meant() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"up": true}', b"\xff\xfe"])
-def test_an_answer_that_is_no_proxys_is_unhealthy(body: bytes) -> None:
+def test_an_answer_that_is_none_of_health_is_an_answer(body: bytes) -> None:
     with answering(body) as address:
-        assert probe(address).state == "unhealthy"
+        answer = probe(address, run_id="one")
+    assert (answer.state, answer.health) == ("ok", None)
+    assert "local_endpoints" in answer.words
 
 
 def test_who_takes_the_connection_and_says_nothing_is_unhealthy_in_time() -> None:

@@ -67,7 +67,10 @@ class Ward:
 
         def serving() -> DaemonState | None:
             state = read_state(self.places)
-            return state if state and state.proxy_pid != but and state.port and state.entry(self.places) else None
+            # Looked at once, so that it is known to answer.
+            asked = (self.places.home / "asked").exists()
+            entry = state.entry(self.places) if asked and state and state.proxy_pid != but else None
+            return state if state and entry and entry.addresses == (f"127.0.0.1:{state.port}",) else None
 
         return self.until(serving)
 
@@ -128,8 +131,22 @@ def test_one_that_hangs_is_ended_and_started_anew(ward: Ward) -> None:
     assert second.trouble == "it does not answer: /health does not answer within 0.2 s"
 
 
+def test_one_that_answers_but_never_tells_its_health_is_left_alone(ward: Ward) -> None:
+    ward.behave("silent")
+    ward.begin(Order(port=0))
+    first = ward.up()
+    ward.behave("hang")
+    for _ in range(patience.MISSES + 1):
+        (ward.places.home / "asked").unlink()
+        ward.until((ward.places.home / "asked").exists)
+    assert first.serves
+    os.kill(first.proxy_pid, signal.SIGKILL)
+    ward.behave("well")
+    assert ward.up(but=first.proxy_pid).restarts == 1
+
+
 def test_one_that_is_stopped_in_its_tracks_is_killed(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "END_SECONDS", 0.1)
+    monkeypatch.setattr(supervisor, "HUNG_SECONDS", 0.1)
     ward.begin(Order(port=0))
     first = ward.up()
     os.kill(first.proxy_pid, signal.SIGSTOP)

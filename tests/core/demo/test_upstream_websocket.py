@@ -90,4 +90,4 @@ async def test_a_turn_can_fail_with_an_error_that_names_its_status(upstream: Ups
         await session.say(type="response.create", model="m")
         [message] = await session.turn()
         assert (message["type"], message["status"]) == ("error", 503)
-        assert message["error"]["code"] == "server_is_overloaded"
+        assert "server_is_overloaded" in str(message["error"])

@@ -31,7 +31,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this Python was built with."""
-    empty = ssl.DefaultVerifyPaths(None, None, "", "", "", "")
+    empty = ssl.DefaultVerifyPaths("", "", "", "", "", "")
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: empty)
 
 
@@ -108,7 +108,7 @@ def test_two_environments_do_not_write_over_each_other(tmp_path: Path, company: 
 def test_inside_what_we_started_the_bundle_is_the_same(tmp_path: Path, company: Path) -> None:
     places = Places(tmp_path)
     outer = make_trust(places, {"SSL_CERT_FILE": str(company)}, ())
-    inner = {"SSL_CERT_FILE": str(company)} | trust_variables(outer, {})
+    inner = {"SSL_CERT_FILE": str(company), **trust_variables(outer, {})}
     assert make_trust(places, inner, ()) == outer
     assert bundle_path(places, inner) == outer.bundle
     assert certificates(outer.bundle) >= certificates(company)

@@ -5,7 +5,7 @@ import pytest
 
 from codemie_core.errors import SettingsError
 from codemie_core.launch.agents import AGENTS, GENERIC
-from codemie_core.launch.destination import RULES, Destination, decide
+from codemie_core.launch.destination import Destination, decide
 from codemie_core.launch.environment import Via
 
 GATEWAY = "https://codemie.example.com/code-assistant-api"
@@ -43,8 +43,8 @@ def test_a_profile_says_where_to_in_both_modes(codemie_profile: Path) -> None:
     assert (found.host, found.arguments, found.gateway) == ("codemie.example.com", (), GATEWAY)
     assert found.secrets == {"MY_JWT"}
     found = where("claude", codemie_profile, "https-proxy", profile="work")
-    assert found.arguments == ("--regular", "--profile", "work")
-    assert found.passed_on == ("--set", f"{RULES}=api.anthropic.com={GATEWAY}")
+    assert found.retarget == (f"api.anthropic.com={GATEWAY}",)
+    assert found.arguments == ("--regular", "--profile", "work", "--retarget", *found.retarget)
     assert found.gateway == GATEWAY
 
 
@@ -52,17 +52,15 @@ def test_a_target_counts_more_than_the_profile(codemie_profile: Path) -> None:
     found = where("claude", codemie_profile, target="https://api.anthropic.com")
     assert (found.host, found.gateway) == ("api.anthropic.com", "")
     found = where("claude", codemie_profile, "https-proxy", "https://api.anthropic.com")
-    assert (found.arguments, found.passed_on, found.gateway) == (("--regular",), (), "")
+    assert (found.arguments, found.retarget, found.gateway) == (("--regular",), (), "")
 
 
 def test_a_gateway_named_as_target_is_signed_in_to(codemie_home: Path) -> None:
     signed_in_to = "https://codemie.example.com:443/code-assistant-api"
     assert where("codex", codemie_home, target=GATEWAY).gateway == signed_in_to
     found = where("codex", codemie_home, "https-proxy", GATEWAY)
-    assert found.passed_on == (
-        *("--set", f"{RULES}=api.openai.com={GATEWAY}"),
-        *("--set", f"codemie_sso_auth_url={signed_in_to}"),
-    )
+    assert found.arguments == ("--regular", "--retarget", f"api.openai.com={GATEWAY}")
+    assert (found.gateway, found.plan.sign_in_url) == (signed_in_to, signed_in_to)
 
 
 def test_where_the_agent_is_led_already_is_kept(codemie_home: Path) -> None:
@@ -93,7 +91,18 @@ def test_a_key_is_never_sent_somewhere_by_guess(codemie_home: Path, environ: dic
 
 def test_in_https_proxy_mode_nobody_needs_to_know_where_a_program_calls_to(codemie_home: Path) -> None:
     found = where("any", codemie_home, "https-proxy")
-    assert (found.arguments, found.passed_on, found.host) == (("--regular",), (), "")
+    assert (found.arguments, found.retarget, found.host) == (("--regular",), (), "")
+
+
+def test_a_key_for_a_gateway_does_not_go_to_the_vendor_when_its_base_url_is_taken_out(codemie_home: Path) -> None:
+    led = {"ANTHROPIC_BASE_URL": "https://gateway.example", "ANTHROPIC_API_KEY": "planted"}
+    with pytest.raises(SettingsError, match="ANTHROPIC_BASE_URL leads elsewhere, and ANTHROPIC_API_KEY") as raised:
+        where("claude", codemie_home, "https-proxy", **led)
+    assert "planted" not in str(raised.value)
+    vendor = "https://api.anthropic.com"
+    assert where("claude", codemie_home, "https-proxy", vendor, **led).retarget == ()
+    assert where("claude", codemie_home, "https-proxy", **{**led, "ANTHROPIC_BASE_URL": vendor}).retarget == ()
+    assert where("claude", codemie_home, "https-proxy", ANTHROPIC_BASE_URL="https://gateway.example").regular
 
 
 def test_a_folders_file_that_decides_is_named(

@@ -129,6 +129,7 @@ def test_the_agent_sees_none_of_our_secrets(via: str) -> None:
             *("CODEMIE_VAULT_PASSPHRASE", "CODEMIE_API_KEY", "CODEMIE_TEAM_TOKEN", "WORK_KEY"),
         )
     }
+    secrets["CODEMIE_TELEMETRY_ENDPOINT"] = "https://me:planted@collector.example"
     environ = {**secrets, "CODEMIE_KEYRING": "0", "CODEMIE_HOME": "/h", "PATH": "/bin"}
     found = led("claude", via, Circumstances(secrets={"WORK_KEY"}), **environ)
     assert "planted" not in str(found.applied(environ))

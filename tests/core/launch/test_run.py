@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from codemie_core.errors import SettingsError
 from codemie_core.launch import run, serving
 from codemie_core.launch.agents import AGENTS
 from codemie_core.launch.destination import decide
-from codemie_core.launch.nesting import RUN
+from codemie_core.launch.nesting import DEEPEST, RUN
 from codemie_core.launch.run import Run, Wanted, prepared_for
 from codemie_core.places import Places
 
@@ -71,6 +72,17 @@ def test_a_run_within_a_run_starts_from_the_environment_of_the_outer_one(
     Run(Wanted("claude"), inside, print).run()
     assert asked == ["mine.example"]
     assert json.loads(seen(environ)[1][RUN])["before"] == {"ANTHROPIC_BASE_URL": "https://mine.example"}
+
+
+def test_a_script_of_the_agents_name_that_calls_us_ends_instead_of_calling_for_ever(
+    environ: dict[str, str], shared: None
+) -> None:
+    inside = environ
+    for _ in range(DEEPEST):
+        Run(Wanted("claude"), inside, print).run()
+        inside = seen(environ)[1]
+    with pytest.raises(SettingsError, match="it is a script that calls us"):
+        Run(Wanted("claude"), inside, print).run()
 
 
 def test_the_key_of_a_profiles_token_is_the_proxys(environ: dict[str, str]) -> None:

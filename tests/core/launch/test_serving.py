@@ -53,6 +53,10 @@ def test_a_daemon_that_leads_to_the_same_place_is_used(daemon: Callable[..., str
     assert daemon(CLAUDE, "reverse:https://api.anthropic.com") == "http://127.0.0.1:4000"
     regular = Destination(regular=True, plan=Plan("regular"))
     assert daemon(regular, "regular", regular=True) == "http://127.0.0.1:4000"
+    rules = ("api.anthropic.com=https://a.example",)
+    led_on = dataclasses.replace(regular, retarget=rules)
+    assert daemon(led_on, "regular", regular=True, retarget=rules) == "http://127.0.0.1:4000"
+    assert daemon(led_on, "regular", regular=True) is None
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,7 @@ def test_a_daemon_that_leads_to_the_same_place_is_used(daemon: Callable[..., str
     [
         ("reverse:https://api.openai.com", (), {}),
         ("regular", (), {"regular": True}),
+        (VENDOR, (), {"retarget": ("api.anthropic.com=https://a.example",)}),
         (VENDOR, (), {"target": "https://api.anthropic.com/below"}),
         (VENDOR, (), {"profile": "other"}),
         (VENDOR, ("--set", "a=b"), {}),
@@ -126,8 +131,14 @@ def test_where_a_mode_leads_is_read_from_it(mode: str, found: tuple[str, str, in
 
 def test_a_running_proxy_before_codemie_is_signed_in_to(places: Places) -> None:
     environ = {"CODEMIE_HOME": str(places.home)}
-    entry = register(places, "x", "reverse:https://codemie.lab.epam.com:443")
-    assert serving.destination_of(entry, environ).gateway
-    assert serving.destination_of(register(places, "y", VENDOR), environ).gateway == ""
-    regular = serving.destination_of(register(places, "z", "regular"), environ)
-    assert (regular.regular, regular.host, regular.gateway) == (True, "", "")
+
+    def leads(mode: str) -> Destination:
+        return serving.destination_of(register(places, "x", mode), places, environ)
+
+    assert leads("reverse:https://codemie.lab.epam.com:443").gateway
+    assert leads(VENDOR).gateway == ""
+    assert (leads("regular").regular, leads("regular").host, leads("regular").gateway) == (True, "", "")
+    rules = ("api.anthropic.com=https://codemie.lab.epam.com/code-assistant-api",)
+    order = Order(regular=True, retarget=rules)
+    write_state(places, DaemonState(pid, started, 1.0, order, os.getcwd(), 4000, pid, started))
+    assert leads("regular").gateway
