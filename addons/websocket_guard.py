@@ -21,7 +21,8 @@ from codemie_core.exchange import exchange_of
 from codemie_core.head_fields import field_value
 from codemie_core.refusal import refuse
 from codemie_core.seams import socket_layer
-from codemie_core.websocket.closing import STOPPING
+from codemie_core.websocket.closing import BUSY, STOPPING
+from codemie_core.websocket.overload import says_overloaded
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,18 @@ class WebsocketGuard(Addon, priority=12):
     def health(self) -> Mapping[str, object]:
         """How many are open, and that they have no bounds where this mitmproxy is not of a tested shape."""
         return {"bounds": "none"} if self._problem else {"open": len(socket_layer.open_sockets())}
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """An overload that opens a turn is not passed on: Codex gives up over it, and after a close it asks again.
+
+        As over HTTP, where such a status is tried again; later in a turn the client has seen some of it already.
+        """
+        messages = flow.websocket.messages if flow.websocket is not None else []
+        if len(messages) < 2 or messages[-1].from_client or not messages[-2].from_client:
+            return
+        overloaded = exchange_of(flow).scoped and says_overloaded(messages[-1].content)
+        if overloaded and socket_layer.close_socket(flow, BUSY):
+            messages[-1].drop()
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Refuse an upgrade at once: here only where that is wanted."""

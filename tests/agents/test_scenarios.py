@@ -16,8 +16,8 @@ from support.agents_wire import INPUT, MODELS, OUTPUT
 WORD = "quetzalcoatl"
 """Comes from the scripted model alone."""
 COMMAND = f"printf %s {WORD} > result.txt; cat result.txt"
-WAIT = "touch started; n=0; while [ ! -e go ] && [ $n -lt 900 ]; do sleep 0.1; n=$((n+1)); done; "
-"""A tool that is at work until somebody makes the file `go`."""
+WAIT = "touch started; seq 900 | while read n; do [ -e go ] && break; sleep 0.1; done; "
+"""A tool that is at work until somebody makes the file `go`. No substitutions: Gemini CLI runs none."""
 WARM_UP_EVENTS = 8
 """Of the scripted upstream's answer to a request that asks for nothing."""
 LIMITED = Step(status=429, headers=(("retry-after", "3600"),))

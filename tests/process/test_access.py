@@ -1,7 +1,7 @@
 """Who gets through a reverse proxy that asks for keys, by real clients; what upstream, log and saved flows hold."""
 
-import base64
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path

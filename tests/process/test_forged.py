@@ -41,6 +41,7 @@ def program(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_fork_finds_what_a_new_process_finds(arguments: Sequence[str], unbuffered: str, program: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(program), "PYTHONUNBUFFERED": unbuffered, "X": "ü\udcff"}
+    del env["CODEMIE_KEYRING"]
     command = [sys.executable, *arguments]
     new, fork = (forged.run(command, env, fresh, cwd=program) for fresh in (True, False))
     assert (fork.returncode, fork.stderr) == (0, "")

@@ -151,6 +151,28 @@ async def test_however_the_upstream_ends_the_client_gets_a_close_frame_that_says
         assert await ending(socket, json.dumps(told)) == heard
 
 
+def overload(status: int) -> str:
+    return json.dumps({"type": "error", "status": status, "error": {"code": "server_is_overloaded"}})
+
+
+async def test_an_overload_that_opens_a_turn_is_not_passed_on_but_ends_the_connection_with_1012(
+    server: Echo, proxy: Mitmproxy
+) -> None:
+    async with client(proxy) as socket:
+        await socket.send("a turn")
+        assert await socket.recv() == "a turn"
+        assert await ending(socket, overload(503)) == (1012, "The upstream is overloaded; connect again.")
+    assert server.closes[-1][0] == 1001
+
+
+async def test_other_errors_and_an_overload_later_in_a_turn_are_the_clients(server: Echo, proxy: Mitmproxy) -> None:
+    async with client(proxy) as socket:
+        await socket.send(overload(400))
+        assert await socket.recv() == overload(400)
+        await socket.send(json.dumps({"twice": overload(529)}))
+        assert [await socket.recv(), await socket.recv()] == ["first", overload(529)]
+
+
 async def test_a_client_that_is_gone_is_gone_for_the_upstream_too(server: Echo, proxy: Mitmproxy) -> None:
     async with client(proxy) as socket:
         await socket.send("words")

@@ -47,6 +47,11 @@ async def _send(socket: ServerConnection, said: Any) -> None:
     await socket.send("x" * said)
 
 
+async def _twice(socket: ServerConnection, said: Any) -> None:
+    await socket.send("first")
+    await socket.send(said)
+
+
 async def _raw(socket: ServerConnection, said: Any) -> None:
     socket.transport.write(bytes.fromhex(said))
 
@@ -60,7 +65,14 @@ async def _frames(socket: ServerConnection, said: Any) -> None:
     await socket.send(pieces())
 
 
-ACTIONS: Mapping[str, Action] = {"close": _close, "abort": _abort, "send": _send, "raw": _raw, "frames": _frames}
+ACTIONS: Mapping[str, Action] = {
+    "close": _close,
+    "abort": _abort,
+    "send": _send,
+    "raw": _raw,
+    "frames": _frames,
+    "twice": _twice,
+}
 
 
 @asynccontextmanager

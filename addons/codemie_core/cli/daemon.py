@@ -146,7 +146,7 @@ def _print(found: Look) -> None:
 
     state = found.state
     healthy = in_words(dict(found.health)) if found.condition == "ok" and found.health else ""
-    words = found.words if found.fix else healthy
+    words = found.words if found.fix or not healthy else healthy
     typer.echo(f"{found.condition}{f': {words}' if words != found.condition else ''}")
     if found.fix:
         typer.echo(f"fix        {found.fix}")

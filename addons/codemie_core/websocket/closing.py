@@ -37,6 +37,7 @@ STOPPING = Ending(
 PROXY_FAILED = Ending(Close(FAILED, "The proxy itself failed over this connection; its log says how."), CLIENT_LEFT)
 KEY_REVOKED = Ending(Close(POLICY, "The client key of this connection is no longer valid."), CLIENT_LEFT)
 OTHER_ACCOUNT = Ending(Close(RESTART, "This account is limited; connect again for another one."), CLIENT_LEFT)
+BUSY = Ending(Close(RESTART, "The upstream is overloaded; connect again."), CLIENT_LEFT)
 
 
 def lost(client: bool) -> Ending:

@@ -85,7 +85,7 @@ def test_where_the_agent_is_led_already_is_kept(codemie_home: Path) -> None:
 )
 def test_a_key_is_never_sent_somewhere_by_guess(codemie_home: Path, environ: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words) as raised:
-        where("any", codemie_home, **environ)
+        where("any", codemie_home, "base-url", **environ)
     assert "planted" not in str(raised.value)
 
 

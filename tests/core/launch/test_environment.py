@@ -15,7 +15,7 @@ TRUST = Trust(Path("/ca/ours.pem"), Path("/ca/bundle.pem"))
 UNKNOWN = Circumstances()
 
 
-def led(name: str, via: str = "base-url", known: Circumstances = UNKNOWN, **environ: str) -> Prepared:
+def led(name: str, via: str = "base-url", known: Circumstances = UNKNOWN, /, **environ: str) -> Prepared:
     agent = AGENTS.get(name, GENERIC)
     return prepare(agent, "https-proxy" if via == "https-proxy" else "base-url", URL, TRUST, environ, known)
 
@@ -66,15 +66,15 @@ def test_a_configuration_that_is_none_is_not_thrown_away() -> None:
     ],
 )
 def test_a_key_for_one_vendor_is_not_led_to_another(host: str, variables: set[str]) -> None:
-    assert led("any", known=Circumstances(target_host=host)).set.keys() == variables
+    assert led("any", "base-url", Circumstances(target_host=host)).set.keys() == variables
 
 
 def test_a_key_that_the_proxy_replaces_is_made_up_only_where_there_is_none() -> None:
     signs = Circumstances(signs_in=True)
-    assert led("claude", known=signs).set["ANTHROPIC_AUTH_TOKEN"] == PROXY_HANDLED
-    assert "ANTHROPIC_AUTH_TOKEN" not in led("claude", known=signs, ANTHROPIC_API_KEY="sk-mine").set
+    assert led("claude", "base-url", signs).set["ANTHROPIC_AUTH_TOKEN"] == PROXY_HANDLED
+    assert "ANTHROPIC_AUTH_TOKEN" not in led("claude", "base-url", signs, ANTHROPIC_API_KEY="sk-mine").set
     assert "ANTHROPIC_AUTH_TOKEN" not in led("claude").set
-    codex = led("codex", known=signs)
+    codex = led("codex", "base-url", signs)
     assert codex.set["CODEX_API_KEY"] == PROXY_HANDLED
     assert 'model_providers.codemie-proxy.env_key="CODEX_API_KEY"' in codex.arguments
 
@@ -94,16 +94,18 @@ def test_https_proxy_mode_names_us_and_whom_to_trust() -> None:
 
 def test_what_would_lead_past_the_proxy_is_taken_out_and_named() -> None:
     environ = {"ANTHROPIC_BASE_URL": "https://elsewhere.example", "CLAUDE_CODE_USE_BEDROCK": "1"}
-    found = led("claude", "https-proxy", **environ)
+    found = led("claude", "https-proxy", UNKNOWN, **environ)
     assert set(found.removed) == set(environ)
     assert [note.split()[0] for note in found.notes] == list(environ)
     assert found.applied({**environ, "A": "b"}).keys() - found.set.keys() == {"A"}
-    assert led("claude", **environ).removed == ("CLAUDE_CODE_USE_BEDROCK",)
+    assert led("claude", "base-url", UNKNOWN, **environ).removed == ("CLAUDE_CODE_USE_BEDROCK",)
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
 def test_a_base_url_on_this_machine_does_not_go_to_the_corporate_proxy(variable: str) -> None:
-    found = led("claude", **{variable: "http://corporate.example:3128", "NO_PROXY": "intern.example"}).set
+    found = led(
+        "claude", "base-url", UNKNOWN, **{variable: "http://corporate.example:3128", "NO_PROXY": "intern.example"}
+    ).set
     assert found["NO_PROXY"] == found["no_proxy"] == "intern.example,127.0.0.1,localhost,::1"
     assert variable not in found
 
@@ -138,7 +140,7 @@ def test_the_agent_sees_none_of_our_secrets(via: str) -> None:
 
 def test_a_key_that_belongs_to_an_account_is_replaced_in_the_agent() -> None:
     known = Circumstances(signs_in=True, secrets={"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
-    found = led("claude", known=known, ANTHROPIC_API_KEY="planted", ANTHROPIC_AUTH_TOKEN="planted")
+    found = led("claude", "base-url", known, ANTHROPIC_API_KEY="planted", ANTHROPIC_AUTH_TOKEN="planted")
     applied = found.applied({"ANTHROPIC_API_KEY": "planted", "ANTHROPIC_AUTH_TOKEN": "planted"})
     assert applied == {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_AUTH_TOKEN": PROXY_HANDLED}
 

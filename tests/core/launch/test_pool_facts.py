@@ -25,7 +25,8 @@ def test_accounts_tell_whose_requests_they_sign_and_which_variables_are_theirs(c
     assert not found.serves(("api.openai.com",))
     assert call("accounts", "pause", "work").code == 0
     found = pool_facts({"CODEMIE_HOME": str(codemie_home)})
-    assert (found.hosts, found.variables) == ({"gateway.example"}, {"WORK_KEY"})
+    assert found.hosts == {"gateway.example"}
+    assert found.variables == {"WORK_KEY"}
 
 
 def test_the_secret_of_an_oauth_client_is_the_proxys(codemie_home: Path) -> None:

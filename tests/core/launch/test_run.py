@@ -10,7 +10,7 @@ import pytest
 from codemie_core.errors import SettingsError
 from codemie_core.launch import run, serving
 from codemie_core.launch.agents import AGENTS
-from codemie_core.launch.destination import decide
+from codemie_core.launch.destination import Destination, decide
 from codemie_core.launch.nesting import DEEPEST, RUN
 from codemie_core.launch.run import Run, Wanted, prepared_for
 from codemie_core.places import Places
@@ -68,7 +68,12 @@ def test_a_run_within_a_run_starts_from_the_environment_of_the_outer_one(
     Run(Wanted("claude"), {**environ, "ANTHROPIC_BASE_URL": "https://mine.example"}, print).run()
     inside = seen(environ)[1]
     asked: list[str] = []
-    monkeypatch.setattr(serving, "daemon_for", lambda going, passed_on, places: asked.append(going.host) or URL)
+
+    def daemon_for(going: Destination, passed_on: object, places: object) -> str:
+        asked.append(going.host)
+        return URL
+
+    monkeypatch.setattr(serving, "daemon_for", daemon_for)
     Run(Wanted("claude"), inside, print).run()
     assert asked == ["mine.example"]
     assert json.loads(seen(environ)[1][RUN])["before"] == {"ANTHROPIC_BASE_URL": "https://mine.example"}

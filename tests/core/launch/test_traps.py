@@ -127,7 +127,7 @@ def test_providers_of_opencode_that_lead_elsewhere_are_named(room: Room) -> None
 def test_files_that_say_nothing_are_no_trap(room: Room, content: str) -> None:
     for name in (".claude/settings.json", ".codex/auth.json", ".codex/config.toml", ".gemini/settings.json"):
         room.write(name, content)
-    assert not any(room.found(name, via) for name in AGENTS for via in ("base-url", "https-proxy"))  # type: ignore[arg-type] # both are
+    assert not any(room.found(name, via) for name in AGENTS for via in ("base-url", "https-proxy"))
 
 
 def test_who_is_logged_in_is_told_by_files(room: Room) -> None:
