@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codemie_core.errors import CodemieError, SettingsError
+from codemie_core.launch.own_proxy import OwnProxy
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy
 from codemie_core.top import proxies
 from codemie_core.top.board import Board
 from codemie_core.top.client import AdminClient, ApiTrouble
 from codemie_core.top.feed import Feed
-from codemie_core.launch.own_proxy import OwnProxy
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks for a proxy."""

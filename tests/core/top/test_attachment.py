@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from codemie_core.errors import SettingsError
+from codemie_core.launch.own_proxy import NotStarted
 from codemie_core.places import Places
 from codemie_core.top import attachment
 from codemie_core.top.attachment import NONE_RUNS, Attachment, Wanted
 from codemie_core.top.board import Board
-from codemie_core.launch.own_proxy import NotStarted
 from support.histories import until
 from support.top_admin import TopAdmin
 from support.top_screen import register
