@@ -14,6 +14,7 @@ from mitmproxy.addonmanager import Loader
 from pydantic import Field, field_validator
 
 from codemie_core.addon import Addon, AddonSettings
+from codemie_core.agents import CODEX
 from codemie_core.core_addon import core_of
 from codemie_core.durations import Size
 from codemie_core.errors import Problem
@@ -105,13 +106,15 @@ class WebsocketGuard(Addon, priority=12):
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """An overload that opens a turn is not passed on: Codex gives up over it, and after a close it asks again.
 
-        As over HTTP, where such a status is tried again; later in a turn the client has seen some of it already.
+        As over HTTP, where such a status is tried again; later in a turn the client has seen some of it already. Other
+        clients may not connect again: they get the message.
         """
         messages = flow.websocket.messages if flow.websocket is not None else []
         if len(messages) < 2 or messages[-1].from_client or not messages[-2].from_client:
             return
-        overloaded = exchange_of(flow).scoped and says_overloaded(messages[-1].content)
-        if overloaded and socket_layer.close_socket(flow, BUSY):
+        exchange = exchange_of(flow)
+        returns = exchange.scoped and exchange.agent is CODEX
+        if returns and says_overloaded(messages[-1].content) and socket_layer.close_socket(flow, BUSY):
             messages[-1].drop()
 
     def request(self, flow: http.HTTPFlow) -> None:

@@ -66,6 +66,10 @@ def client(proxy: Mitmproxy, **more: Any) -> Any:
     return connect(f"ws://127.0.0.1:{proxy.port}/v1/responses", max_size=None, proxy=None, **more)
 
 
+def codex(proxy: Mitmproxy) -> Any:
+    return client(proxy, user_agent_header="codex_exec/0.169.0")
+
+
 async def ending(socket: ClientConnection, *messages: str | bytes) -> tuple[int, str]:
     """Say this and hear how the connection ends."""
     async with asyncio.timeout(PATIENCE):
@@ -155,18 +159,24 @@ def overload(status: int) -> str:
     return json.dumps({"type": "error", "status": status, "error": {"code": "server_is_overloaded"}})
 
 
-async def test_an_overload_that_opens_a_turn_is_not_passed_on_but_ends_the_connection_with_1012(
+async def test_an_overload_that_opens_a_turn_of_codex_is_not_passed_on_but_ends_the_connection_with_1012(
     server: Echo, proxy: Mitmproxy
 ) -> None:
-    async with client(proxy) as socket:
+    async with codex(proxy) as socket:
         await socket.send("a turn")
         assert await socket.recv() == "a turn"
         assert await ending(socket, overload(503)) == (1012, "The upstream is overloaded; connect again.")
     assert server.closes[-1][0] == 1001
 
 
-async def test_other_errors_and_an_overload_later_in_a_turn_are_the_clients(server: Echo, proxy: Mitmproxy) -> None:
+async def test_clients_that_may_not_connect_again_are_told_of_it(server: Echo, proxy: Mitmproxy) -> None:
     async with client(proxy) as socket:
+        await socket.send(overload(503))
+        assert await socket.recv() == overload(503)
+
+
+async def test_other_errors_and_an_overload_later_in_a_turn_are_the_clients(server: Echo, proxy: Mitmproxy) -> None:
+    async with codex(proxy) as socket:
         await socket.send(overload(400))
         assert await socket.recv() == overload(400)
         await socket.send(json.dumps({"twice": overload(529)}))
