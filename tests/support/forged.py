@@ -14,6 +14,7 @@ libraries read while they start, or where the libraries are not to be forked: an
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import select
@@ -162,6 +163,7 @@ class _Forge:
             command = [sys.executable, str(Path(__file__).with_name("forge.py")), str(number)]
             self._process = subprocess.Popen(command, pass_fds=[number], stdin=subprocess.DEVNULL)
         self.environ = dict(os.environ)
+        atexit.register(self._end)
 
     def order(self, wanted: Order, standard: list[int]) -> socket.socket:
         """Order a child; where its process id and then its end are reported."""
@@ -169,6 +171,10 @@ class _Forge:
         with theirs:
             socket.send_fds(self._control, [wanted.encoded()], [theirs.fileno(), *standard])
         return ours
+
+    def _end(self) -> None:
+        self._control.close()
+        self._process.wait(20)
 
 
 @functools.cache
