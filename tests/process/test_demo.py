@@ -1,12 +1,10 @@
 """The demo as a user runs it: real processes, and none of them left."""
 
-import os
 import re
 import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +18,6 @@ from support.proxy import ADDONS
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 45
 PATIENCE = 90
 """Seconds until a demo on a machine with much else to do is given up."""
 
@@ -85,13 +82,10 @@ def sabotage(old: str, new: str, file: str) -> Callable[[Path], None]:
     return change
 
 
-def test_demo_plays_every_scene_in_time_and_leaves_nothing(tmp_path: Path, codemie_home: Path) -> None:
-    began = time.monotonic()
+def test_demo_plays_every_scene_and_leaves_nothing(tmp_path: Path, codemie_home: Path) -> None:
     with demo(tmp_path / "temporary") as running:
         code = running.end()
     assert code == 0, running.text
-    # On a machine with other work each of its steps takes as much longer.
-    assert time.monotonic() - began < SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert [line[:3].strip() for line in running.lines if line[:2].strip().isdigit()] == [*"1234567"]
     assert re.search(r"Cost +\$0\.0864\n", running.text)
     assert "$0.0864435 is the price list's" in running.text
