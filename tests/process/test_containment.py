@@ -27,8 +27,8 @@ EVENTS = [sse(f'{{"n": {n}, "text": "Grüße"}}', "content_block_delta") for n i
 FAST = {"codemie_upstream_attempts_backoff": "1ms", "flow_detail": 0}
 
 WITHOUT_INJECTION = (
-    "is running with upstream_attempts, local_endpoints, proxy_access, sso_auth, account_rotation, request_log, "
-    "usage_metering, telemetry, inspection, metrics_sync, admin_server$"
+    "is running with upstream_attempts, tls_interception, retargeting, local_endpoints, proxy_access, sso_auth, "
+    "websocket_guard, account_rotation, request_log, usage_metering, telemetry, inspection, metrics_sync, admin_server$"
 )
 
 FIRED = frozenset(

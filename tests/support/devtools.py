@@ -285,7 +285,7 @@ def chrome(folder: Path) -> Iterator[Browser]:
     log = folder / "chromium.log"
     with log.open("wb") as out, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out) as process:
         try:
-            with connect(_address(folder, process, log), max_size=None, compression=None) as wire:
+            with connect(_address(folder, process, log), max_size=None, compression=None, ping_interval=None) as wire:
                 yield Browser(wire)
         finally:
             process.terminate()

@@ -21,10 +21,10 @@ places = Places.from_env(os.environ)
 """
 
 
-def elsewhere(program: str, environ: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
+def elsewhere(program: str, environ: Mapping[str, str], *arguments: str, fresh: bool = False) -> subprocess.Popen[str]:
     """Started, with `places` and `open_database` at hand; speaks through pipes."""
     command = [sys.executable, "-c", _PRELUDE + textwrap.dedent(program), *arguments]
-    return forged.start(command, {**os.environ, **environ}, stdin=subprocess.PIPE)
+    return forged.start(command, {**os.environ, **environ}, fresh, stdin=subprocess.PIPE)
 
 
 def outcomes(processes: Sequence[subprocess.Popen[str]], timeout: float = 60.0) -> list[str]:

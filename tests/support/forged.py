@@ -161,7 +161,9 @@ class _Forge:
         with theirs:
             number = theirs.fileno()
             command = [sys.executable, str(Path(__file__).with_name("forge.py")), str(number)]
-            self._process = subprocess.Popen(command, pass_fds=[number], stdin=subprocess.DEVNULL)
+            # A search path of ours is not that of what is ordered; each order has its own.
+            env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+            self._process = subprocess.Popen(command, env=env, pass_fds=[number], stdin=subprocess.DEVNULL)
         self.environ = dict(os.environ)
         atexit.register(self._end)
 

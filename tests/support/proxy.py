@@ -145,6 +145,9 @@ class Mitmproxy:
             self._changed.notify_all()
 
 
+_GIVING = threading.Lock()
+
+
 @functools.cache
 def _authority() -> dict[str, bytes]:
     """The files of a certificate authority as mitmproxy makes them at its first start; the key takes it long."""
@@ -156,12 +159,13 @@ def _authority() -> dict[str, bytes]:
 
 
 def _give_authority(confdir: Path) -> None:
-    if confdir.exists():
-        return
-    confdir.mkdir()
-    for name, content in _authority().items():
-        (confdir / name).touch(0o600)
-        (confdir / name).write_bytes(content)
+    with _GIVING:  # Several proxies of one home may start at once, in threads.
+        if confdir.exists():
+            return
+        confdir.mkdir()
+        for name, content in _authority().items():
+            (confdir / name).touch(0o600)
+            (confdir / name).write_bytes(content)
 
 
 def failing_start(*args: str, timeout: float = START_SECONDS, **kwargs: Any) -> tuple[int, str]:

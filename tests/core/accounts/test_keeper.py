@@ -177,7 +177,7 @@ def test_a_proxy_without_accounts_loads_no_database_library(codemie_home: Path) 
         asyncio.run(main())
         print(*sorted({name.partition(".")[0] for name in sys.modules} & {"sqlalchemy", "alembic", "authlib"}))
     """
-    assert outcomes([elsewhere(program, {**ENVIRON, "CODEMIE_HOME": str(codemie_home)})]) == [""]
+    assert outcomes([elsewhere(program, {**ENVIRON, "CODEMIE_HOME": str(codemie_home)}, fresh=True)]) == [""]
 
 
 async def test_the_same_noticed_while_it_runs_is_trouble_until_it_is_mended(

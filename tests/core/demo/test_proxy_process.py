@@ -1,5 +1,6 @@
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -12,12 +13,25 @@ from codemie_core.demo.proxy_process import CommandFailed, ProxyProcess, StartFa
 TARGET = "http://127.0.0.1:9"
 
 
-def children() -> list[psutil.Process]:
+def all_children() -> list[psutil.Process]:
     found: list[psutil.Process] = psutil.Process().children(recursive=True)
     return found
 
 
-async def test_it_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.fixture
+def before() -> list[psutil.Process]:
+    """Those that other tests share."""
+    return all_children()
+
+
+@pytest.fixture
+def children(before: list[psutil.Process]) -> Callable[[], list[psutil.Process]]:
+    return lambda: [process for process in all_children() if process not in before]
+
+
+async def test_it_serves_and_leaves_nothing_behind(
+    tmp_path: Path, children: Callable[[], list[psutil.Process]]
+) -> None:
     async with ProxyProcess(tmp_path / "demo", TARGET) as proxy, httpx.AsyncClient(trust_env=False) as client:
         await proxy.ready()
         assert (await proxy.health(client))["mode"] == [f"reverse:{TARGET}"]
@@ -28,7 +42,7 @@ async def test_it_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["plain", "deaf to SIGINT"])
 async def test_it_is_ended_when_the_demo_is_interrupted_while_it_starts(
-    deaf: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deaf: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[[], list[psutil.Process]]
 ) -> None:
     if deaf:
         words = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
@@ -49,7 +63,9 @@ async def test_it_is_ended_when_the_demo_is_interrupted_while_it_starts(
     assert not process.is_running()
 
 
-async def test_a_second_interruption_kills_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_second_interruption_kills_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[[], list[psutil.Process]]
+) -> None:
     words = (
         "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     )
