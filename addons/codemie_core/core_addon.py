@@ -22,9 +22,9 @@ from codemie_core.addon import Addon, note
 from codemie_core.bundle_settings import BundleSettings
 from codemie_core.errors import SettingsError
 from codemie_core.exchange import BOOK, RUN_ID, Exchange, ExchangeDoneHook, Terminal, ending_of
+from codemie_core.heap import Heap
 from codemie_core.interception.first_party import is_control
 from codemie_core.interception.tunnels import TunnelRules
-from codemie_core.interpreter import Interpreter
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
 from codemie_core.scope import address_of, host_matches, is_local
@@ -59,7 +59,7 @@ class CoreAddon:
         self.tunnels = TunnelRules()
         self.admin_port: int | None = None
         """Where the operator's side listens on this machine."""
-        self._interpreter = Interpreter()
+        self._heap = Heap()
         self._configured = False
         self._failed_observers: set[str] = set()
 
@@ -155,7 +155,7 @@ class CoreAddon:
         self.layers.problems.clear()
         if not stop:
             self.running_since = time.time()
-            self._interpreter.settle()
+            self._heap.settle()
             self._enter_register()
             logger.info("codemie-proxy %s is running with %s", __version__, ", ".join(self._active()) or "no addon")
 
@@ -305,7 +305,7 @@ class CoreAddon:
 
     async def done(self) -> None:
         """Close what is open, then stop the addons in reverse order; mitmproxy fires this before open flows end."""
-        self._interpreter.leave()
+        self._heap.leave()
         for exchange in BOOK.still_open():
             await self._close(exchange, Terminal.PROXY_STOPPED)
         for addon in self.addons_in_order:

@@ -226,7 +226,7 @@ async def _priced(web: Web, flow: dict[str, Any]) -> str:
 async def test_under_mitmdump_it_costs_nothing() -> None:
     script = ADDONS.parent / "tests" / "support" / "loaded_modules.py"
     async with Upstream() as upstream:
-        with reverse(upstream.url, scripts=(ADDONS / "codemie.py", script)) as proxy:
+        with reverse(upstream.url, scripts=(ADDONS / "codemie.py", script), fresh=True) as proxy:
             async with httpx.AsyncClient(trust_env=False) as client:
                 await ask(client, proxy, anthropic())
             proxy.wait_for_log(r"rooms of inspection: \['commands'\], hooks: \[\]")
