@@ -5,6 +5,7 @@ Neither ~/.codemie nor ~/.mitmproxy of the person running the tests is ever read
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def leaks_into_tests(name: str) -> bool:
 def anyio_backend() -> str:
     """mitmproxy runs on asyncio alone."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A HOME for what several tests share, a browser or a proxy: it writes there, too."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("USERPROFILE", str(home))
+        yield home
 
 
 @pytest.fixture(autouse=True)
