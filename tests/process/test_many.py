@@ -137,8 +137,8 @@ async def test_memory_stays_flat_over_three_thousand_large_requests(upstream: Up
     await _requests(proxy, ROUNDS // 5)
     before = proxy.memory()
     await _requests(proxy, ROUNDS)
-    # Were each request kept until its deadline, this would be 300 MB. Some wait for their turn to be counted, and more of
-    # them the busier the machine is.
+    # Were each request kept until its deadline, this would be 300 MB. Some wait to be counted, and more of them the
+    # busier the machine is.
     assert proxy.memory() - before < 64 * MIB
 
 
