@@ -9,6 +9,7 @@ keeper saves it and brings news of other processes. Without accounts none of its
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mitmproxy import ctx, http
 from mitmproxy.proxy.mode_specs import ReverseMode
@@ -19,7 +20,7 @@ from codemie_core.accounts.commands import STRATEGY_OPTION, AccountCommands
 from codemie_core.accounts.failover import Failover
 from codemie_core.accounts.keeper import PoolKeeper
 from codemie_core.accounts.limits import read_limits
-from codemie_core.accounts.message import judge_message
+from codemie_core.accounts.message import LimitedModels, judge_message, limits_said
 from codemie_core.accounts.outfit import CLIENTS_OWN, Outfit, note_account
 from codemie_core.accounts.pool import Ask, Choice, Pool
 from codemie_core.accounts.strategies import STRATEGIES
@@ -104,6 +105,7 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         self.pool = Pool()
         self.keeper: PoolKeeper
         self._turns: dict[str, Turn] = {}
+        self._limited_models = LimitedModels()
         self._bases: Mapping[str, Sequence[str]] = {}
         self._outfit: Outfit
         self._failover: Failover
@@ -196,7 +198,10 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         stored = call is Call.RESOURCE or (not named and keeps_answers(request.path, raw))
         key = conversation_key(agent, named, client, stored)
         ask, quits = Ask(origin, model, key), quits_on_429(agent, request.headers.get)
-        found: Choice | Left = self.pool.choose(ask)
+        refused = self._limited_models.of(key) if "upgrade" in request.headers else ""
+        found: Choice | Left = self.pool.choose(replace(ask, model=refused) if refused else ask)
+        if refused and not isinstance(found, Choice):
+            found = self.pool.choose(ask)  # By now it may ask for another one.
         if isinstance(found, Choice):
             self._turns[exchange.request_id] = turn = Turn(
                 ask,
@@ -274,12 +279,16 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
         if turn is None or not messages or messages[-1].from_client:
             return
         verdict = judge_message(messages[-1].content, time.time())
+        if verdict is None and (limits := limits_said(messages[-1].content, time.time())) is not None:
+            self.pool.heard(turn.choice.account.id, limits)
+            self.keeper.note()
         if verdict is not None:
             asked = (asked_model("", one.content, "") for one in reversed(messages) if one.from_client)
-            model = turn.model or next(filter(None, asked), "")
+            model = next(filter(None, asked), "") or turn.model
             self.pool.failed(turn.choice.account.id, model, verdict, turn.choice)
             self.keeper.note()
-            after = self.pool.peek(turn.ask)
+            self._limited_models.note(turn.ask.conversation, model)
+            after = self.pool.peek(replace(turn.ask, model=model))
             other = isinstance(after, Choice) and after.account.id != turn.choice.account.id
             if other and exchange.agent is CODEX and close_socket(flow, OTHER_ACCOUNT):
                 messages[-1].drop()

@@ -23,6 +23,7 @@ from codemie_core.access.browser_guard import BrowserGuard, normal_origin
 from codemie_core.access.client_keys import ClientKey, keys_file
 from codemie_core.access.key_headers import take_keys
 from codemie_core.access.key_watch import KeyWatch
+from codemie_core.access.own_address import LOOP, leads_back
 from codemie_core.addon import Addon, AddonSettings, report
 from codemie_core.core_addon import core_of
 from codemie_core.errors import Problem, SettingsError, UnsupportedMitmproxy
@@ -151,6 +152,9 @@ class ProxyAccess(Addon, priority=7, fail="closed"):
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """The gate of a request."""
         offered = take_off(flow)
+        if isinstance(flow.client_conn.proxy_mode, RegularMode):
+            # Even where it is none of our keys it is meant for us; out of scope nobody else takes it off.
+            flow.request.headers.pop("proxy-authorization", None)
         if flow.response is not None or flow.error is not None or flow.is_replay:
             return
         watch = self._watch()
@@ -209,19 +213,24 @@ class ProxyAccess(Addon, priority=7, fail="closed"):
         watch = self._watch()
         return not watch.closed or watch.ring.active(key_id) is not None
 
-    def server_connect(self, data: Dial) -> None:
-        """Nothing is dialed for a connection on which nobody has shown a key.
+    async def server_connect(self, data: Dial) -> None:
+        """Nothing is dialed for a connection on which nobody has shown a key, and nothing that leads back here.
 
         It is here that raw TCP and UDP end: killing their flows in `tcp_start` would not keep mitmproxy from relaying.
         """
-        if data.client not in self._strangers:
-            return
+        server = data.server
         # Set first: whatever raises below, the connection is not made.
-        before, data.server.error = data.server.error, "the client has shown no client key"
-        if self._watch().closed:
+        before, server.error = server.error, "the client has shown no client key"
+        if data.client in self._strangers and self._watch().closed:
             self._tell(data.client, "it came without a client key")
+        elif (
+            server.address is not None
+            and server.transport_protocol == "tcp"
+            and await leads_back(*server.address[:2], core_of(self).listening())
+        ):
+            server.error = LOOP
         else:
-            data.server.error = before
+            server.error = before
 
     def tcp_message(self, flow: tcp.TCPFlow) -> None:
         """A tunnel whose key was revoked carries nothing any more."""

@@ -232,7 +232,7 @@ def plain(url: str) -> str:
 def place_of(url: str) -> Credential:
     """Where the session may go, as a credential that holds nothing yet. ValueError when that would be unsafe."""
     if not is_plain_url(url):
-        raise ValueError(f"{url!r} must be like https://host/path, without user, password, ? and #")
+        raise ValueError("must be like https://host/path, without user, password, ? and #")
     target = parse_target(url)
     try:
         return Credential(

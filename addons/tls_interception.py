@@ -5,6 +5,8 @@ name in the handshake are on the list. Fails closed, in the sense of closed TLS:
 pass as they are and nobody reads them; without the addon's file the proxy does not start.
 """
 
+from collections.abc import Callable
+
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import RegularMode, UpstreamMode
@@ -56,19 +58,16 @@ class TlsInterception(Addon, priority=2, fail="closed"):
         """Pass it through, unless it is for a host to decrypt."""
         if not _names_hosts(flow.client_conn):
             return
-        core, client = core_of(self), flow.client_conn
-        rules, host, port = core.tunnels, flow.request.host, flow.request.port
-
-        def may_pass() -> bool:
-            return rules.may_pass(client)
-
+        may_pass, host, port = self._gate(flow.client_conn), flow.request.host, flow.request.port
         # Set first: whatever raises below, nobody looks into it.
         tunnel.order_tunnel(flow, tunnel.Order(may_pass))
         try:
-            if self._opens(host, port):
+            proxy = core_of(self).tunnels.way_out("https", host, port)
+            via, opened = proxy.address if proxy else None, self._opens(host, port)
+            if opened and via is None:
                 tunnel.cancel_tunnel(flow)
-            elif (proxy := rules.way_out("https", host, port)) is not None:
-                tunnel.order_tunnel(flow, tunnel.Order(may_pass, proxy.address))
+            else:
+                tunnel.order_tunnel(flow, tunnel.Order(may_pass, via, opened))
         except Exception as error:  # To refuse the CONNECT would take the agent's git and package manager from it.
             note(self, "http_connect", error)
 
@@ -78,13 +77,20 @@ class TlsInterception(Addon, priority=2, fail="closed"):
         if address is None or not _names_hosts(client):
             return  # TLS to the proxy itself.
         data.ignore_connection = True  # As above.
+        tunnel.guard(data.context, self._gate(client))
         host, port = address[0], address[1]
         name = data.client_hello.sni
-        data.ignore_connection = name is not None and not self._opens(name, port)
+        if name is None or self._opens(name, port):
+            data.ignore_connection = False
+            tunnel.guard(data.context, None)
         if HTTP1 in client.alpn_offers and host_matches(address_of(host, port), self.settings.http1_hosts):
             # The first is what mitmproxy offers upstream, the second what it answers the client.
             client.alpn_offers = (HTTP1,)
             client.alpn = HTTP1
+
+    def _gate(self, client: connection.Client) -> Callable[[], bool]:
+        rules = core_of(self).tunnels
+        return lambda: rules.may_pass(client)
 
     def _opens(self, host: str, port: int) -> bool:
         if ctx.options.allow_hosts:

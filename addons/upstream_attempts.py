@@ -46,7 +46,9 @@ class UpstreamAttempts(Addon, priority=0):
         first_byte_timeout_plain: Duration = Field(
             900.0, description="Wait for the first byte of an answer that is no stream."
         )
-        idle_timeout: Duration = Field(300.0, description="Longest silence inside a response.")
+        idle_timeout: Duration = Field(
+            300.0, description="Longest silence inside a response, or in a turn over a WebSocket."
+        )
         keepalive: Duration = Field(15.0, description="Silence after which an event stream gets a keep-alive.")
         max_request_size: Size = Field(64 * 1024 * 1024, description="Larger request bodies are answered with 413.")
         max_connections: int = Field(100, ge=1, description="Upstream connections per client connection and address.")

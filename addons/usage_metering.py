@@ -29,6 +29,7 @@ from codemie_core.usage.apis import model_api
 from codemie_core.usage.books import Books
 from codemie_core.usage.clerk import Clerk
 from codemie_core.usage.history import History
+from codemie_core.usage.overheard import Overheard
 from codemie_core.usage.record import Record
 from codemie_core.usage.socket_turns import Ended, SocketTurns
 from codemie_core.usage.stream import StreamMeter
@@ -140,9 +141,7 @@ class UsageMetering(Addon, priority=60):
             return
         await exchange.identify(flow)
         if websocket:
-            clock = exchange.elapsed_ms
-            self._sockets[exchange.request_id] = SocketTurns(api, lambda: StreamMeter(api, clock), clock)
-            return
+            return  # Its turns are messages.
         encoding = field_value(request.headers.fields, b"content-encoding")
         meter = StreamMeter(api, exchange.elapsed_ms)
         payload = None
@@ -168,18 +167,39 @@ class UsageMetering(Addon, priority=60):
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """A turn begins, goes on or ends."""
         exchange = exchange_of(flow)
-        turns = self._sockets.get(exchange.request_id)
+        turns = self._turns_of(exchange, flow)
         if turns is None or flow.websocket is None:
             return
         message = flow.websocket.messages[-1]
+        if message.from_client and message.dropped:
+            return  # Nobody is asked: its key was revoked, say.
         ended = turns.from_client(message.content) if message.from_client else turns.from_server(message.content)
         if ended is not None:
             self._put(_socket_turn(exchange, turns.api, ended))
 
+    def _turns_of(self, exchange: Exchange, flow: http.HTTPFlow) -> SocketTurns | None:
+        """Also of a WebSocket that was opened before this addon was switched on: some stay open for hours."""
+        turns = self._sockets.get(exchange.request_id)
+        if turns is None and exchange.scoped and (api := model_api("GET", exchange.path)):
+            clock, asked, answered = exchange.elapsed_ms, flow.request.headers.fields, flow.response
+
+            def meter() -> StreamMeter | Overheard:
+                read = StreamMeter(api, clock)
+                if not self.settings.payloads:
+                    return read
+                payload = Payload.of(round(exchange.started_at * 1000 + clock()), self.settings.payload_size)
+                payload.request_headers = asked
+                payload.response_headers = answered.headers.fields if answered is not None else ()
+                return Overheard(read, payload)
+
+            turns = self._sockets[exchange.request_id] = SocketTurns(api, meter, clock)
+        return turns
+
     def exchange_done(self, exchange: Exchange) -> None:
         """However it ended: what was seen counts."""
-        if (turns := self._sockets.pop(exchange.request_id, None)) and (ended := turns.cut()):
-            self._put(_socket_turn(exchange, turns.api, ended))
+        if turns := self._sockets.pop(exchange.request_id, None):
+            for ended in turns.cut():
+                self._put(_socket_turn(exchange, turns.api, ended))
         turn = self._turns.pop(exchange.request_id, None)
         if turn is not None and exchange.terminal is not Terminal.ANSWERED_LOCALLY:
             turn.ended_ms = exchange.elapsed_ms()
@@ -220,6 +240,7 @@ def _socket_turn(exchange: Exchange, api: str, ended: Ended) -> Turn:
         number=ended.number,
         began_ms=ended.began_ms,
         ended_ms=exchange.elapsed_ms(),
+        payload=ended.meter.payload if isinstance(ended.meter, Overheard) else None,
     )
 
 

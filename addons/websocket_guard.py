@@ -8,6 +8,7 @@ layer that does the work is in codemie_core/seams/socket_layer.py.
 import asyncio
 import logging
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.addonmanager import Loader
@@ -23,7 +24,8 @@ from codemie_core.head_fields import field_value
 from codemie_core.refusal import refuse
 from codemie_core.seams import socket_layer
 from codemie_core.websocket.closing import BUSY, STOPPING
-from codemie_core.websocket.overload import says_overloaded
+from codemie_core.websocket.keeping import KeptMessages
+from codemie_core.websocket.overload import is_aside, says_overloaded
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ STOP_PATIENCE = 0.5
 REFUSED = Problem(
     426, "websocket_refused", "This proxy takes no WebSockets (codemie_websocket_guard_upgrades=refuse): use HTTP."
 )
+PROTOCOL = (("upgrade", "HTTP/1.1"), ("connection", "upgrade"))
+"""RFC 9110, 15.5.22: a 426 says what to speak instead."""
 
 
 class WebsocketGuard(Addon, priority=12):
@@ -63,6 +67,7 @@ class WebsocketGuard(Addon, priority=12):
 
     def __init__(self) -> None:
         self._problem = ""
+        self._kept: WeakKeyDictionary[http.HTTPFlow, KeptMessages] = WeakKeyDictionary()
 
     def load(self, loader: Loader) -> None:
         """Put the layer in place."""
@@ -109,20 +114,32 @@ class WebsocketGuard(Addon, priority=12):
         As over HTTP, where such a status is tried again; later in a turn the client has seen some of it already. Other
         clients may not connect again: they get the message.
         """
-        messages = flow.websocket.messages if flow.websocket is not None else []
-        if len(messages) < 2 or messages[-1].from_client or not messages[-2].from_client:
+        if not socket_layer.is_guarded(flow):
+            self._keep_few(flow)
             return
+        messages = flow.websocket.messages if flow.websocket is not None else []
+        if not messages or messages[-1].from_client or not says_overloaded(messages[-1].content):
+            return
+        before = next((one for one in reversed(messages[:-1]) if one.from_client or not is_aside(one.content)), None)
+        opens = before is not None and before.from_client
         exchange = exchange_of(flow)
         returns = exchange.scoped and exchange.agent is CODEX
-        if returns and says_overloaded(messages[-1].content) and socket_layer.close_socket(flow, BUSY):
+        if opens and returns and socket_layer.close_socket(flow, BUSY):
             messages[-1].drop()
+
+    def _keep_few(self, flow: http.HTTPFlow) -> None:
+        """Of those that are mitmproxy's own, which would keep all: a remote control is open for days."""
+        if flow.websocket is not None:
+            own = self.settings
+            kept = self._kept.setdefault(flow, KeptMessages(own.keep_messages, own.keep))
+            kept.added(flow.websocket.messages)
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Refuse an upgrade at once: here only where that is wanted."""
         if flow.response is not None or not exchange_of(flow).scoped:
             return
         if field_value(flow.request.headers.fields, b"upgrade").lower() == "websocket":
-            refuse(flow, REFUSED)
+            refuse(flow, REFUSED, PROTOCOL)
 
 
 addons = [WebsocketGuard()]

@@ -26,7 +26,7 @@ from codemie_core.heap import Heap
 from codemie_core.interception.first_party import is_control
 from codemie_core.interception.tunnels import TunnelRules
 from codemie_core.places import Places
-from codemie_core.running import RunningProxy, remove_entry, this_process, write_entry
+from codemie_core.running import LENT, RunningProxy, remove_entry, this_process, write_entry
 from codemie_core.scope import address_of, host_matches, is_local
 from codemie_core.seams import dispatch, terminal
 from codemie_core.seams.attempt_hooks import UpstreamFailedHook, UpstreamResponseHook
@@ -181,7 +181,8 @@ class CoreAddon:
         pid, started = this_process()
         addresses = tuple(dict.fromkeys(f"{host}:{port}" for host, port in self.listening()))
         began, modes = self.running_since or 0.0, tuple(ctx.options.mode)
-        entry = RunningProxy(RUN_ID, pid, started, began, addresses, modes, __version__, self.admin_port)
+        answers, lent = "local_endpoints" in self._active(), LENT.is_set()
+        entry = RunningProxy(RUN_ID, pid, started, began, addresses, modes, __version__, self.admin_port, lent, answers)
         try:
             write_entry(self.places, entry)
         except (OSError, SettingsError) as problem:
@@ -251,7 +252,7 @@ class CoreAddon:
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """The response has gone out whole."""
-        if flow.response is not None and flow.response.status_code == 101:
+        if flow.websocket is not None:
             return  # websocket_end closes it.
         exchange = BOOK.of(flow)
         if exchange.status is None and flow.response is not None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from codemie_core.redact import redact_text
+from codemie_core.redact import redact_quoted, redact_text
 
 # Claude Code sleeps up to 60 seconds on a Retry-After and gives up at once on 61.
 LONGEST_RETRY_AFTER = 60
@@ -30,7 +30,13 @@ class CodemieError(Exception):
 
 
 class SettingsError(CodemieError):
-    """Bad configuration. The message is one line that names the key, the value's place and the fix."""
+    """Bad configuration. The message is one line that names the key, the value's place and the fix.
+
+    Where it quotes a value, a password or key that somebody has put there by mistake is taken out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact_quoted(message))
 
 
 class UnsupportedMitmproxy(CodemieError):

@@ -94,6 +94,16 @@ def redact_text(text: str) -> str:
     return _until_nothing_is_found(_redact_text, text)
 
 
+def redact_quoted(text: str) -> str:
+    """A sentence of ours that quotes what somebody wrote, without passwords in URLs and keys of a known kind.
+
+    Ours names settings (`token_request: ...`), which `redact_text` takes for secrets with their names.
+    """
+    text = _without_pairs(text, _DEEPEST)
+    lowered = text.lower()
+    return without((*FRAMES, *PREFIXES), text, lowered) if may_hold(lowered) else text
+
+
 def _until_nothing_is_found(redact: Callable[[str], str], text: str) -> str:
     """What one rule takes out may be what hid a secret from another."""
     for _ in range(_MOST_ROUNDS):
@@ -109,8 +119,7 @@ def _redact_text(text: str, depth: int = _DEEPEST) -> str:
     shaped = may_hold(lowered)
     if shaped:
         text = without(FRAMES, text, lowered)
-    if "=" in text and ("&" in text or "?" in text or "#" in text or "\\u00" in text):
-        text = _PAIR.sub(lambda match: _redact_pairs(match[0], depth), text)
+    text = _without_pairs(text, depth)
     if "%" in text:
         text = _redact_encoded_pairs(text)
     if "form-data" in lowered:
@@ -120,6 +129,12 @@ def _redact_text(text: str, depth: int = _DEEPEST) -> str:
             text = without_assigned(text)
             break
     return without(PREFIXES, text, lowered) if shaped else text
+
+
+def _without_pairs(text: str, depth: int) -> str:
+    if "=" in text and ("&" in text or "?" in text or "#" in text or "\\u00" in text):
+        return _PAIR.sub(lambda match: _redact_pairs(match[0], depth), text)
+    return text
 
 
 def _redact_pairs(part: str, depth: int) -> str:

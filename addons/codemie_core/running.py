@@ -10,13 +10,18 @@ import dataclasses
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from codemie_core.places import Places
 
 _DEAD = ("Z", "X")
+LENT = threading.Event()
+"""Does this very process end when the program that has started it does?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +37,40 @@ class RunningProxy:
     mode: tuple[str, ...]
     version: str
     admin_port: int | None = None
+    lent: bool = False
+    """It ends with the program that has started it: an agent's run, say."""
+    answers_health: bool = True
+    """Does it answer /health by itself? Else that is a request to its upstream."""
 
 
 def process_started(pid: int) -> str | None:
-    """When the process with this id began, in the system's own words; None when there is none, or only its remains."""
+    """When the process with this id began, in the system's own words; None when there is none, or only its remains.
+
+    The words are those of one boot: after the next, another process may have the same id and the same age.
+    """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
             # The name in parentheses may hold spaces; state and start time are fields 3 and 22 of the line (proc(5)).
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = stat.read_bytes().rpartition(b")")[2].decode().split()
         except OSError:
             return None
         # One that was killed, and whose parent has not asked how it ended, as in a container without an init.
-        return None if fields[0] in _DEAD else fields[19]
+        return None if fields[0] in _DEAD else f"{fields[19]}{_boot()}"
     command = ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    # The same words in each shell's language, and wherever a laptop travels.
+    env = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False, env=env)
     state, _, began = found.stdout.strip().partition(" ")
     return None if state[:1] in _DEAD else began.strip() or None
+
+
+@cache
+def _boot() -> str:
+    try:
+        return "@" + Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""  # Not in each sandbox.
 
 
 def this_process() -> tuple[int, str]:
@@ -80,7 +102,9 @@ def running_proxies(places: Places) -> Iterator[RunningProxy]:
         if process_started(entry.pid) == entry.process_started:
             entries.append(entry)
         else:
-            path.unlink(missing_ok=True)
+            # A disk that can only be read keeps it, and it counts for nothing.
+            with suppress(OSError):
+                path.unlink()
     yield from sorted(entries, key=lambda entry: entry.started_at)
 
 

@@ -1,16 +1,18 @@
 """The pool, hook by hook: what an answer tells about its account, and what becomes of the request."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mitmproxy import http
 from mitmproxy.test import tutils
 from mitmproxy.websocket import WebSocketData, WebSocketMessage
 
 from account_rotation import READ
 from codemie_core.accounts.outfit import CLIENTS_OWN
 from codemie_core.accounts.turn import AGAIN
-from codemie_core.accounts.verdicts import LIMITED, OVERLOAD
+from codemie_core.accounts.verdicts import LIMITED, OVERLOAD, Scope
 from codemie_core.errors import Problem
 from codemie_core.exchange import Terminal, exchange_of
 from codemie_core.policy import Answer, Failure, Reason, Retry
@@ -189,6 +191,21 @@ async def test_a_limit_that_comes_as_a_message_counts_against_its_account(pool: 
         assert "opus" in str(benched)
 
 
+async def test_what_an_account_says_of_its_windows_over_a_websocket_is_known(pool: StoredHome) -> None:
+    async with rotating() as room:
+        flow = asked("/v1/responses", method="GET", body=b"")
+        await served(room, flow)
+        await answered(room, flow, 101)
+        flow.websocket = WebSocketData()
+        said = b'{"type":"codex.rate_limits","rate_limits":{"primary":{"used_percent":90,"window_minutes":300}}}'
+        for from_client in (True, False):
+            assert addon_of(room).pool.status(main_of(room)).utilization is None
+            flow.websocket.messages.append(WebSocketMessage(1, from_client, said))
+            await room.fire("websocket_message", flow)
+        assert addon_of(room).pool.status(main_of(room)).utilization == 0.9
+        assert not flow.websocket.messages[-1].dropped
+
+
 LIMITED_MESSAGE = b'{"type":"error","status":429,"error":{"type":"usage_limit_reached","message":"no"}}'
 
 
@@ -226,6 +243,33 @@ async def test_codex_is_asked_to_connect_again_where_another_account_can_take_ov
         assert flow.websocket.messages[-1].dropped is closed
         assert endings == ([OTHER_ACCOUNT] if closed or not ours else [])
         assert reason(room, "main") == LIMITED
+
+
+async def test_an_account_that_has_no_credits_for_a_model_is_not_given_to_its_conversation_again(
+    pool: StoredHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("account_rotation.close_socket", lambda *_: True)
+    spent = b'{"type":"error","status":402,"error":{"type":"usage_not_included"}}'
+
+    def upgrade(session: str) -> http.HTTPFlow:
+        flow = asked("/v1/responses", method="GET", body=b"", agent="codex_cli_rs/0.1")
+        flow.request.headers.update({"connection": "Upgrade", "upgrade": "websocket", "session-id": session})
+        return flow
+
+    async with rotating() as room:
+        flow = upgrade("one")
+        assert await served(room, flow) == "planted-main"
+        await answered(room, flow, 101)
+        flow.websocket = WebSocketData()
+        for from_client, content in (True, b'{"model": "opus"}'), (False, spent):
+            flow.websocket.messages.append(WebSocketMessage(1, from_client, content))
+            await room.fire("websocket_message", flow)
+        assert flow.websocket.messages[-1].dropped
+        assert await served(room, upgrade("one")) == "planted-spare"
+        for account in addon_of(room).pool.accounts:
+            addon_of(room).pool.failed(account.id, "opus", replace(GUESS, scope=Scope.MODEL))
+        # What it asks for next may be another model.
+        assert await served(room, upgrade("one")) in ("planted-main", "planted-spare")
 
 
 async def test_an_upgrade_for_which_no_account_is_left_gets_its_status_and_words(pool: StoredHome) -> None:

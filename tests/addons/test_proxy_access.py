@@ -17,6 +17,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import taddons, tflow, tutils
 
 from codemie_core.access.client_keys import KeyStore
+from codemie_core.access.own_address import LOOP
 from codemie_core.core_addon import CoreAddon
 from codemie_core.exchange import BOOK, exchange_of
 from codemie_core.places import Places
@@ -260,6 +261,18 @@ async def test_without_keys_everything_is_dialed() -> None:
         dial = ServerConnectionHookData(connection.Server(address=("a", 1)), flow.client_conn)
         await room.fire("server_connect", dial)
         assert dial.server.error is None
+
+
+async def test_nothing_is_dialed_that_leads_back_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CoreAddon, "listening", lambda _: [("127.0.0.1", 8080)])
+    async with running() as room:
+        dials = [
+            ServerConnectionHookData(connection.Server(address=(host, port)), request("regular").client_conn)
+            for host, port in (("LOCALHOST", 8080), ("LOCALHOST", 8081))
+        ]
+        for dial in dials:
+            await room.fire("server_connect", dial)
+        assert [dial.server.error for dial in dials] == [LOOP, None]
 
 
 async def test_raw_tcp_in_a_tunnel_ends_with_its_key(store: KeyStore, key: str) -> None:

@@ -200,6 +200,8 @@ async def test_an_answer_of_the_proxy_itself_is_told_with_its_status(home: Path)
 async def test_a_tunnel_that_is_refused_gets_its_access_line(home: Path) -> None:
     async with log(home) as running:
         refused, granted = (request(mode="regular", host="api.openai.com", method=b"CONNECT") for _ in range(2))
+        for flow in (refused, granted):
+            flow.request.path = ""  # As mitmproxy has it for a CONNECT.
         refusal.refuse(refused, Problem(407, "no_key", "This proxy asks for a key."))
         for flow in (refused, granted):
             await running.room.fire("http_connect", flow)

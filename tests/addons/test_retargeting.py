@@ -26,12 +26,19 @@ async def ruled(*rules: str) -> AsyncIterator[Room]:
 
 
 def asking(
-    host: str = CLAUDE, path: str = "/v1/messages", mode: str = "regular", plan: bool = True, **headers: str
+    host: str = CLAUDE,
+    path: str = "/v1/messages",
+    mode: str = "regular",
+    plan: bool = True,
+    scheme: str = "https",
+    **headers: str,
 ) -> http.HTTPFlow:
     fields = http.Headers(
         [(b"host", host.encode()), *((n.replace("_", "-").encode(), v.encode()) for n, v in headers.items())]
     )
-    request = tutils.treq(method=b"POST", scheme=b"https", host=host, port=443, path=path.encode(), headers=fields)
+    request = tutils.treq(
+        method=b"POST", scheme=scheme.encode(), host=host, port=443, path=path.encode(), headers=fields
+    )
     flow = tflow.tflow(req=request)
     flow.client_conn.proxy_mode = ProxyMode.parse(mode)
     if plan:
@@ -44,7 +51,7 @@ def asking(
     [
         (CLAUDE, "/v1/messages?beta=true", "https://gateway.test/base/v1/messages?beta=true"),
         (CLAUDE, "/v1/models", "https://gateway.test/base/v1/models"),
-        (CLAUDE, "/base/v1/messages", "https://gateway.test/base/v1/messages"),
+        (CLAUDE, "/base/v1/messages", None),
         ("a.vendor.test", "/v1/x:y/models/m:generateContent?key=own&alt=sse", None),
         ("a.vendor.test", "/v1beta/models/m:generateContent?key=own&alt=sse", "http://127.0.0.1:4000"),
         (CLAUDE, "/v1/code/sessions", None),
@@ -77,8 +84,13 @@ async def test_the_exchange_knows_the_prefix_that_was_put_before_its_path() -> N
 
 @pytest.mark.parametrize(
     "about",
-    [{"mode": "reverse:https://api.anthropic.com"}, {"sec_fetch_site": "cross-site"}],
-    ids=["reverse mode", "a browser"],
+    [
+        {"mode": "reverse:https://api.anthropic.com"},
+        {"sec_fetch_site": "cross-site"},
+        # A browser names neither page nor site when it asks for a picture by plain http.
+        {"scheme": "http"},
+    ],
+    ids=["reverse mode", "a browser", "perhaps a browser"],
 )
 async def test_whoever_is_no_agent_behind_https_proxy_is_left_alone(about: dict[str, Any]) -> None:
     async with ruled() as room:
@@ -86,6 +98,48 @@ async def test_whoever_is_no_agent_behind_https_proxy_is_left_alone(about: dict[
         await room.fire("requestheaders", flow)
         assert flow.request.host == CLAUDE
         assert MARK not in flow.metadata
+
+
+async def test_an_agent_may_ask_this_machine_by_plain_http() -> None:
+    async with ruled("localhost=https://gateway.test") as room:
+        flow = asking("localhost", scheme="http")
+        await room.fire("requestheaders", flow)
+        assert flow.request.host == "gateway.test"
+
+
+async def test_whatever_looks_like_a_credential_stays_here() -> None:
+    async with ruled() as room:
+        flow = asking(X_Vendor_Token="planted", X_Session_Key="planted", anthropic_beta="b", idempotency_key="i")
+        await room.fire("requestheaders", flow)
+        assert exchange_of(flow).withheld == WITHHELD | {b"x-vendor-token", b"x-session-key"}
+
+
+@pytest.mark.parametrize("host, kept", [(CLAUDE, False), ("api.openai.com", True)])
+async def test_the_new_host_sets_no_cookies_for_the_vendor(host: str, kept: bool) -> None:
+    async with ruled() as room:
+        flow = asking(host)
+        await room.fire("requestheaders", flow)
+        flow.response = http.Response.make(200, headers=[(b"Set-Cookie", b"a=1"), (b"set-cookie", b"b=2")])
+        await room.fire("responseheaders", flow)
+        assert ("set-cookie" in flow.response.headers) is kept
+
+
+@pytest.mark.parametrize(
+    "location, status, left",
+    [
+        ("https://gateway.test/base/v1/messages/", 307, "/v1/messages/"),
+        ("https://other.test/v1/messages", 307, None),
+        ("https://other.test/v1/messages", 201, "https://other.test/v1/messages"),
+    ],
+)
+async def test_the_new_host_sends_no_client_elsewhere(location: str, status: int, left: str | None) -> None:
+    """It would take its vendor's key along: `x-api-key` stays on when a redirect is followed."""
+    async with ruled() as room:
+        flow = asking()
+        await room.fire("requestheaders", flow)
+        flow.response = http.Response.make(status, headers={"location": location})
+        await room.fire("responseheaders", flow)
+        assert flow.response.headers.get("location") == left
 
 
 async def test_hosts_of_rules_are_in_scope() -> None:

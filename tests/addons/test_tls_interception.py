@@ -10,7 +10,7 @@ from mitmproxy.test import tflow, tutils
 
 from codemie_core.core_addon import CoreAddon
 from codemie_core.egress import OutboundProxy
-from codemie_core.seams.tunnel import ordered_tunnel
+from codemie_core.seams.tunnel import Gated, ordered_tunnel
 from support.core_room import Room, running
 from tls_interception import TlsInterception
 
@@ -29,7 +29,7 @@ def hello(
     client = tflow.tclient_conn()
     client.proxy_mode, client.alpn_offers, client.alpn = ProxyMode.parse(mode), offers, None
     server = connection.Server(address=(host, 443) if host else None)
-    context: Any = SimpleNamespace(client=client, server=server)
+    context: Any = SimpleNamespace(client=client, server=server, layers=[])
     said: Any = SimpleNamespace(sni=name)
     return tls.ClientHelloData(context, said)
 
@@ -98,6 +98,16 @@ async def test_a_tunnel_takes_the_way_out_and_ends_with_its_key() -> None:
         assert clients == [flow.client_conn]
 
 
+async def test_what_is_opened_takes_the_way_out_where_there_is_one() -> None:
+    async with running(TlsInterception()) as room:
+        room.core.tunnels.way_out = lambda scheme, host, port: OutboundProxy("http", "outer.test", 3128)
+        flow = connect(CLAUDE)
+        await room.fire("http_connect", flow)
+        order = ordered_tunnel(flow)
+        assert order is not None
+        assert (order.opened, order.via) == (True, ("http", ("outer.test", 3128)))
+
+
 @pytest.mark.parametrize("broken", ["acts_on", "way_out"])
 async def test_when_it_fails_nothing_is_opened_and_the_tunnel_stands(
     broken: str, monkeypatch: pytest.MonkeyPatch
@@ -139,6 +149,16 @@ async def test_the_name_in_the_handshake_has_to_be_listed_too(
         data = hello(host, name)
         await room.fire("tls_clienthello", data)
         assert data.ignore_connection is ignored
+
+
+@pytest.mark.parametrize("name, guarded", [(CLAUDE, False), ("github.com", True)])
+async def test_what_is_not_opened_after_all_ends_with_its_key(name: str, guarded: bool) -> None:
+    async with running(TlsInterception()) as room:
+        room.core.tunnels.may_pass = lambda client: False
+        data, connecting = hello(CLAUDE, name), Gated()
+        data.context.layers.append(connecting)  # type: ignore[arg-type] # of a layer no more is asked
+        await room.fire("tls_clienthello", data)
+        assert connecting.passes() is not guarded
 
 
 H1, H2 = b"http/1.1", b"h2"

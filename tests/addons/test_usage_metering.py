@@ -23,6 +23,7 @@ from codemie_core.exchange import Terminal, exchange_of
 from codemie_core.refusal import refuse
 from codemie_core.usage import clerk
 from codemie_core.usage.record import Record
+from codemie_core.usage.turn import Turn
 from support import core_room
 from support.core_room import Room, request
 from usage_metering import UsageMetering
@@ -203,30 +204,72 @@ async def test_who_finds_no_account_is_recorded(metered: Metered) -> None:
     assert (record.status, record.terminal, record.error) == (503, "refused", "pool_exhausted")
 
 
-async def test_each_turn_of_a_websocket_is_recorded(metered: Metered) -> None:
+async def upgraded(metered: Metered) -> http.HTTPFlow:
     flow = tflow.twebsocketflow(messages=False)
     flow.client_conn.proxy_mode = ProxyMode.parse("reverse:https://api.openai.com")
     flow.request.path, flow.request.headers["upgrade"] = "/v1/responses", "websocket"
+    response, flow.response = flow.response, None
     await metered.room.fire("requestheaders", flow)
     await metered.room.fire("request", flow)
+    flow.response = response
+    return flow
+
+
+async def said(metered: Metered, flow: http.HTTPFlow, from_client: bool, **message: object) -> None:
     assert flow.websocket is not None
+    flow.websocket.messages.append(WebSocketMessage(Opcode.TEXT, from_client, json.dumps(message).encode()))
+    await metered.room.fire("websocket_message", flow)
 
-    async def said(from_client: bool, **message: object) -> None:
-        assert flow.websocket is not None
-        flow.websocket.messages.append(WebSocketMessage(Opcode.TEXT, from_client, json.dumps(message).encode()))
-        await metered.room.fire("websocket_message", flow)
 
+async def test_each_turn_of_a_websocket_is_recorded(metered: Metered) -> None:
+    flow = await upgraded(metered)
     for tokens in (5, 6):
-        await said(True, type="response.create", model="gpt-5", input="words")
+        await said(metered, flow, True, type="response.create", model="gpt-5", input="words")
         usage = {"input_tokens": 9, "output_tokens": tokens, "total_tokens": 9 + tokens}
         done = {"id": f"r{tokens}", "model": "gpt-5", "status": "completed", "usage": usage, "output": []}
-        await said(False, type="response.completed", response=done)
-    await said(True, type="response.create", model="gpt-5", input="words")
+        await said(metered, flow, False, type="response.completed", response=done)
+    await said(metered, flow, True, type="response.create", model="gpt-5", input="words")
     assert [record.usage.output for record in await metered.records()] == [5, 6]
     await metered.room.fire("websocket_end", flow)
     records = await metered.records()
     assert [record.id.rpartition(".")[2] for record in records] == ["1", "2", "3"]
     assert [record.complete for record in records] == [True, True, False]
+
+
+@pytest.mark.parametrize("left", [True, False])
+async def test_a_turn_of_a_websocket_that_is_cut_has_the_ending_of_its_exchange(left: bool, metered: Metered) -> None:
+    flow = await upgraded(metered)
+    await said(metered, flow, True, type="response.create", model="gpt-5", input="words")
+    if left:  # The layer of the WebSocket says so.
+        exchange_of(flow).end(Terminal.CLIENT_CANCELLED)
+    await metered.room.fire("websocket_end", flow)
+    (record,) = await metered.records()
+    assert (record.terminal, record.error) == ("client_cancelled" if left else "truncated", "")
+
+
+async def test_questions_over_a_websocket_that_wait_for_one_another_are_each_counted_once(metered: Metered) -> None:
+    flow = await upgraded(metered)
+    for model in "abc":
+        await said(metered, flow, True, type="response.create", model=model, input="words")
+    for model in "abc":
+        done = {"model": model, "status": "completed", "usage": {"input_tokens": 9, "output_tokens": ord(model)}}
+        await said(metered, flow, False, type="response.completed", response=done)
+    records = await metered.records()
+    assert [(one.model_asked, one.model_served, one.usage.output) for one in records] == [
+        (model, model, ord(model)) for model in "abc"
+    ]
+    await metered.room.fire("websocket_end", flow)
+    assert len(await metered.records()) == 3
+
+
+async def test_a_question_that_is_kept_from_the_upstream_is_no_turn(metered: Metered) -> None:
+    flow = await upgraded(metered)
+    assert flow.websocket is not None
+    flow.websocket.messages.append(WebSocketMessage(Opcode.TEXT, True, b'{"type":"response.create"}'))
+    flow.websocket.messages[-1].drop()
+    await metered.room.fire("websocket_message", flow)
+    await metered.room.fire("websocket_end", flow)
+    assert await metered.records() == []
 
 
 async def test_nothing_is_kept_of_exchanges_that_have_ended(metered: Metered) -> None:
@@ -263,6 +306,43 @@ async def test_switched_off_and_on_again_it_counts_with_what_is_new(metered: Met
     await metered.answered(await metered.asked(), *frames(*STREAM))
     (record,) = await metered.records()
     assert record.complete
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_was_said_over_a_websocket_is_kept_turn_by_turn_where_that_is_wanted(
+    kept: bool, metered: Metered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[Turn] = []
+    metered.room.options.update(codemie_usage_metering_payloads=kept)
+    flow = await upgraded(metered)
+    monkeypatch.setattr(metered.addon, "_put", put.append)
+    for words in ("one", "two"):
+        await said(metered, flow, True, type="response.create", input=words)
+        await said(metered, flow, False, type="response.output_text.delta", delta=words)
+        await said(metered, flow, False, type="response.completed")
+    await said(metered, flow, True, type="response.create", input="three")
+    await metered.room.fire("websocket_end", flow)
+    kept_words = [turn.payload.response.ends()[0] for turn in put if turn.payload is not None]
+    events = (
+        'data: {{"type": "response.output_text.delta", "delta": "{}"}}\n\ndata: {{"type": "response.completed"}}\n\n'
+    )
+    assert kept_words == ([*(events.format(words) for words in ("one", "two")), ""] if kept else [])
+    for turn in put:
+        if turn.payload is not None:
+            assert turn.payload.request_headers == flow.request.headers.fields
+            assert turn.payload.at_ms >= round(exchange_of(flow).started_at * 1000)
+
+
+async def test_a_websocket_that_was_open_before_it_was_switched_on_is_counted_from_then_on(metered: Metered) -> None:
+    flow = await upgraded(metered)
+    await said(metered, flow, True, type="response.create", model="before", input="words")
+    metered.addon.switch(False)
+    metered.addon.switch(True)
+    await said(metered, flow, True, type="response.create", model="after", input="words")
+    await said(metered, flow, False, type="response.completed", response={"status": "completed"})
+    assert [record.model_asked for record in await metered.records()] == ["after"]
+    await metered.room.fire("websocket_end", flow)
+    assert metered.addon._sockets == {}
 
 
 async def test_the_model_of_a_turn_under_way_is_known_until_it_ends(metered: Metered) -> None:

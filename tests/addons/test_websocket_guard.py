@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from mitmproxy import exceptions, http
 from mitmproxy.proxy.layers import websocket as layers
+from mitmproxy.websocket import WebSocketData, WebSocketMessage
+from wsproto.frame_protocol import Opcode
 
 from codemie_core.exchange import Terminal, exchange_of
 from codemie_core.seams import dispatch, socket_layer
@@ -45,6 +47,7 @@ async def test_refused_upgrades_get_a_426_in_json_and_other_requests_pass(path: 
         assert flow.response.status_code == 426
         assert "use HTTP" in json.dumps(flow.response.json())
         assert flow.response.headers["content-type"] == "application/json"
+        assert (flow.response.headers["upgrade"], flow.response.headers["connection"]) == ("HTTP/1.1", "upgrade")
         assert exchange_of(flow).terminal is Terminal.REFUSED
 
 
@@ -83,6 +86,17 @@ async def test_its_bounds_are_the_layers_while_it_is_at_work() -> None:
         room.options.update(codemie_disabled=[])
         assert socket_layer.CURRENT.limits is not None
         assert room.addons[0].health() == {"open": 0}
+
+
+async def test_of_a_websocket_out_of_scope_the_newest_messages_stay() -> None:
+    async with running(WebsocketGuard(), codemie_websocket_guard_keep_messages=8) as room:
+        flow = upgrade(mode="regular", host="elsewhere.test")
+        flow.websocket = WebSocketData()
+        for n in range(100):
+            flow.websocket.messages.append(WebSocketMessage(Opcode.TEXT, False, b"%d" % n))
+            await room.fire("websocket_message", flow)
+            assert len(flow.websocket.messages) <= 8
+        assert flow.websocket.messages[-1].content == b"99"
 
 
 async def test_before_a_mitmproxy_of_another_shape_it_warns_and_leaves_websockets_as_they_are(

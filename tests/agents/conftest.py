@@ -14,8 +14,7 @@ import pytest
 
 from support.agents_clients import CLIENTS, Client
 from support.agents_doc import Cell, Results, write_table
-from support.agents_npm import NotInstalled
-from support.agents_room import Room, room
+from support.agents_room import Room, installed, room
 
 VIAS = ("base-url", "https-proxy")
 RESULTS = Path(__file__).parents[2] / "build" / "agents.json"
@@ -56,12 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def client_there(client: Client) -> Client:
-    """Got with npm if need be. Skipped, loudly, when it cannot be had."""
-    try:
-        client.available()
-    except NotInstalled as problem:
-        print(f"\nNOT TESTED: {problem}", file=sys.__stderr__, flush=True)
-        pytest.skip(str(problem))
+    """It can be run."""
+    installed(client)
     return client
 
 

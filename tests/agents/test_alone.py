@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -20,8 +20,7 @@ from support.agents_clients import (
     OpenAIChatSdk,
     OpenAIResponsesSdk,
 )
-from support.agents_npm import NotInstalled
-from support.agents_room import Room, room
+from support.agents_room import Room, installed, room
 
 LIMITED_BRIEFLY = Step(status=429, headers=(("retry-after", "3"),))
 LIMITED = Step(status=429)
@@ -49,11 +48,7 @@ CASES: list[tuple[Client, str, Step]] = [
 def test_alone_it_gives_up_and_with_a_pool_of_two_it_goes_on(
     client: Client, scenario: str, fault: Step, tmp_path: Path
 ) -> None:
-    try:
-        client.available()
-    except NotInstalled as problem:
-        print(f"\nNOT TESTED: {problem}", file=sys.__stderr__, flush=True)
-        pytest.skip(str(problem))
+    installed(client)
     alone, together = tmp_path / "alone", tmp_path / "together"
     for folder in (alone, together):
         folder.mkdir()
@@ -67,6 +62,23 @@ def test_alone_it_gives_up_and_with_a_pool_of_two_it_goes_on(
         told = place.ask("Does it work?")
         assert (told.code, "It works." in told.text) == (0, True), (told, place.accounts)
         assert place.accounts[0] == "main"
+        assert place.leaks() == []
+
+
+@pytest.mark.parametrize("via", ["base-url", "https-proxy"])
+@pytest.mark.parametrize("client", [CodexWebSocket()], ids=["codex-ws"])
+def test_codex_whose_upgrade_is_refused_goes_on_over_http(
+    client: Client, via: Literal["base-url", "https-proxy"], tmp_path: Path
+) -> None:
+    installed(client)
+    place = Room(client, via, tmp_path)
+    place.options["codemie_websocket_guard_upgrades"] = "refuse"
+    with place:
+        place.upstream.script(then=place.words("It works."))
+        told = place.ask("Does it work?")
+        assert (told.code, "It works." in told.text) == (0, True), told
+        asked = [one.method for one in place.upstream.requests if place.client.path in one.path]
+        assert asked == ["POST"]
         assert place.leaks() == []
 
 

@@ -15,8 +15,7 @@ from codemie_core.demo.absent import closed_port
 from codemie_core.running import running_proxies
 from support.access import until
 from support.agents_clients import PATIENCE, Claude, Client, Codex, CodexWebSocket, FromNpm, Gemini, OpenCode
-from support.agents_npm import NotInstalled
-from support.agents_room import LATE, Room
+from support.agents_room import LATE, Room, installed
 from support.agents_wire import INPUT, OUTPUT
 from support.proxy import ADDONS
 
@@ -62,11 +61,7 @@ def command(place: Room, client: FromNpm, via: str, prompt: str) -> list[str]:
 @pytest.fixture
 def prepared(client: Client, via: str, tmp_path: Path) -> Room:
     """The upstream and the pool; the proxy is for `run` to start."""
-    try:
-        client.available()
-    except NotInstalled as problem:
-        print(f"\nNOT TESTED: {problem}", file=sys.__stderr__, flush=True)
-        pytest.skip(str(problem))
+    installed(client)
     return Room(client, "base-url" if via == "base-url" else "https-proxy", tmp_path, own_proxy=False)
 
 

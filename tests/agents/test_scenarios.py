@@ -144,9 +144,7 @@ def test_a_client_that_is_killed_leaves_nothing_open(place: Room) -> None:
         run.kill()
     # The upstream hears of it: by the end of the connection, or by a close frame.
     until(lambda: any(turn.cancelled or turn.finished for turn in place.turns), LATE)
-    # A turn of a WebSocket has no ending of its own: it is one whose end never came.
-    row = place.ended_as("truncated" if place.client.websocket else "client_cancelled")
-    assert not row["complete"]
+    assert not place.ended_as("client_cancelled")["complete"]
     # And the next one is served.
     place.says(place.words("Here I am."))
     ended_well(place.ask("Hello?"), "Here I am.")

@@ -19,7 +19,7 @@ NOON = {"options": {"codemie_usage_metering_payloads": True}}
 HOSTILE = "<img src=x onerror=\"window.owned = 'img'\"><script>window.owned = 'script'</script><b>bold</b> {{ 7 * 7 }}"
 ROWS = "[...document.querySelectorAll('.cm-table tbody tr')]"
 OPEN = "document.querySelectorAll('tr.open').length"
-PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_the_first_paint_is_there_within_a_second(browser: Browser, noon: Dashbo
     for path in ("/", "/accounts", "/requests", "/"):
         page.goto(f"http://127.0.0.1:{noon.admin.port}{path}")
         page.until("document.querySelector('h1') !== null")
-        times.append(page.eval(PAINTED))
+        times.append(page.until(PAINTED))  # The heading is there a moment before it is painted.
     assert min(times) < 1000, times  # the others, where the machine was busy with something else
 
 

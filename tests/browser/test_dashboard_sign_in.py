@@ -26,7 +26,10 @@ def test_the_token_opens_the_page_and_never_gets_into_an_address(browser: Browse
     page.until("document.querySelector('.cm-nav') !== null && location.search === ''")
     page.wait_for_text("Overview")
     assert not [address for address in page.requests if noon.admin.token in address]
-    assert all(address.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:")) for address in page.requests)
+    assert all(
+        address.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:http://127.0.0.1:"))
+        for address in page.requests
+    )
     page.goto(f"http://127.0.0.1:{noon.admin.port}/accounts")
     page.wait_for_text("team-main")
 

@@ -9,6 +9,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.addons.view import View
 from mitmproxy.test import tflow, tutils
+from mitmproxy.websocket import WebSocketData
 
 from codemie_core.addon import Addon
 from codemie_core.exchange import BOOK, Exchange, Terminal
@@ -164,6 +165,7 @@ ENDINGS: list[tuple[str, int | None, str, Callable[[Exchange], None], Terminal]]
     ("response", 503, "", tried, Terminal.UPSTREAM_ERROR),
     ("response", 200, "", failed_once, Terminal.UPSTREAM_ERROR),
     ("response", None, "", tried, Terminal.COMPLETE),
+    ("response", 101, "", tried, Terminal.COMPLETE),  # To something else than a WebSocket.
     ("error", None, "Client disconnected.", tried, Terminal.CLIENT_CANCELLED),
     ("error", None, "stream reset by client (CANCEL)", tried, Terminal.CLIENT_CANCELLED),
     ("error", 200, "connection closed by server", tried, Terminal.UPSTREAM_ERROR),
@@ -200,6 +202,7 @@ async def test_a_websocket_does_not_end_with_its_handshake() -> None:
     async with running(listener) as room:
         flow = request()
         flow.response = tutils.tresp(status_code=101)
+        flow.websocket = WebSocketData()
         await room.fire("response", flow)
         assert listener.done == []
         await room.fire("websocket_end", flow)

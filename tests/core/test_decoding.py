@@ -1,4 +1,5 @@
 import gzip
+import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -110,6 +111,15 @@ def test_a_flushed_zstd_event_is_available_at_once() -> None:
 def test_members_and_frames_may_follow_one_another(coding: str, compress: Callable[[bytes], bytes], size: int) -> None:
     wire = compress(b"one ") + compress(b"") + compress(b"two")
     decoder = decoder_for(coding)
+    output = b"".join(decoder.feed(wire[start : start + size]) for start in range(0, len(wire), size))
+    assert (output, decoder.complete) == (b"one two", True)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_zstd_frames_that_are_to_be_skipped_are_skipped_wherever_they_stand(size: int) -> None:
+    skipped, empty = (struct.pack("<II", 0x184D2A50 + n, n) + bytes(n) for n in (5, 0))
+    wire = skipped + compress_zstd(b"one ") + empty + skipped + compress_zstd(b"two") + skipped
+    decoder = decoder_for("zstd")
     output = b"".join(decoder.feed(wire[start : start + size]) for start in range(0, len(wire), size))
     assert (output, decoder.complete) == (b"one two", True)
 

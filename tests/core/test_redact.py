@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codemie_core.redact import REDACTED, SECRET_HEADERS, RedactedHeaders, is_secret_name, redact_text, redact_url
+from codemie_core.redact import (
+    REDACTED,
+    SECRET_HEADERS,
+    RedactedHeaders,
+    is_secret_name,
+    redact_quoted,
+    redact_text,
+    redact_url,
+)
 
 PLANTED = "pLanted0123456789"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwTGFudGVkIn0.pLanted0123456789-_x"
@@ -216,12 +224,28 @@ def test_what_stands_around_a_secret_is_kept() -> None:
 def test_any_text_can_be_redacted(text: str) -> None:
     redact_text(text)
     redact_url(text)
+    redact_quoted(text)
 
 
 @settings(deadline=None)
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_a_bearer_token_is_found_in_any_surroundings(before: str, after: str) -> None:
     assert PLANTED not in redact_text(f"{before} Bearer sk-{PLANTED} {after}")
+
+
+@pytest.mark.parametrize(
+    "quoted, shown",
+    [
+        ("'https://ann:§@h/x' is no host", "'https://[redacted]@h/x' is no host"),
+        ("'https://h/x?api_key=§' is no host", "'https://h/x?api_key=[redacted] is no host"),
+        ("'sk-ant-§' is no name", "'[redacted]' is no name"),
+        ("openai.token_request: Input should be 'form'", "openai.token_request: Input should be 'form'"),
+        ("make it 'gemini-api-key', or use --via", "make it 'gemini-api-key', or use --via"),
+        ("write http://<user>@host:port", "write http://<user>@host:port"),
+    ],
+)
+def test_a_sentence_of_ours_keeps_its_own_words(quoted: str, shown: str) -> None:
+    assert redact_quoted(quoted.replace("§", PLANTED)) == shown
 
 
 LONG = [
@@ -249,4 +273,5 @@ def test_hostile_text_takes_no_more_than_linear_time(text: str) -> None:
     begin = time.process_time()
     redact_text(text)
     redact_url(text)
+    redact_quoted(text)
     assert time.process_time() - begin < 3

@@ -1,5 +1,6 @@
 """The register of running proxies."""
 
+import errno
 import json
 import os
 import subprocess
@@ -102,3 +103,56 @@ def test_where_there_is_no_proc_ps_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
     with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
         gone = process.pid
     assert process_started(gone) is None
+
+
+def test_the_words_of_ps_are_the_same_in_another_language_and_on_a_journey(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a Mac's ps says of a start depends on both: a proxy would seem to be another one."""
+    ps = tmp_path / "ps"
+    ps.write_text('#!/bin/sh\necho "S    $LC_ALL $TZ"\n')
+    ps.chmod(0o755)
+    real = Path
+    monkeypatch.setattr(running, "Path", lambda path: real(str(path).replace("/proc/", "/no-such-proc/")))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert process_started(1) == "C UTC"
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells of processes")
+
+
+@linux
+def test_a_process_of_the_same_id_and_age_after_a_restart_of_the_machine_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pid, started = this_process()
+    monkeypatch.setattr(running, "_boot", lambda: "@the-next-boot")
+    again = process_started(pid)
+    assert again is not None
+    assert (again != started, again.partition("@")[0]) == (True, started.partition("@")[0])
+
+
+@linux
+def test_a_process_may_be_called_anything() -> None:
+    rename = "open('/proc/self/comm', 'wb').write(b'\\xff) Z \\xfe'); print(flush=True); input()"
+    command = [sys.executable, "-c", rename]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert process_started(process.pid)
+        process.communicate(b"\n")
+
+
+def test_on_a_disk_that_can_only_be_read_stale_entries_count_for_nothing(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_entry(places, entry("gone", pid=999999, started="123"))
+    write_entry(places, entry())
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    assert [found.run_id for found in running_proxies(places)] == ["one"]

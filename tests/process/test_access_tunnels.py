@@ -17,6 +17,7 @@ import h2.connection
 import httpx
 import pytest
 
+from codemie_core.demo.absent import closed_port
 from codemie_core.demo.received import Received
 from codemie_core.demo.threaded import UpstreamThread
 from codemie_core.demo.upstream import Upstream
@@ -106,6 +107,16 @@ async def test_a_key_in_the_proxys_url_opens_and_is_not_sent_on(
     for received in arrived(upstream)[-2:]:
         assert received.header("authorization") == PROVIDER["authorization"]
         assert received.header("proxy-authorization") is None
+
+
+@pytest.mark.parametrize("hosts", ["localhost", "models.test"], ids=["in scope", "out of scope"])
+async def test_a_password_for_this_proxy_is_never_sent_on(hosts: str) -> None:
+    """Nobody asks for it; a client that has one in its proxy's URL sends it all the same."""
+    with door(target="regular", keys=(), options={"codemie_hosts": hosts}) as found:
+        async with httpx.AsyncClient(proxy=url_of(found, "planted-password"), trust_env=False, timeout=20) as client:
+            answer = await client.get(f"http://localhost:{found.upstream.upstream.port}/v1/models")
+            assert answer.status_code == 200
+    assert [request.header("proxy-authorization") for request in found.received()] == [None]
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -270,18 +281,42 @@ class Echo:
             writer.transport.abort()
 
 
-async def test_raw_tcp_in_a_tunnel_ends_when_its_key_is_revoked() -> None:
+def hello(name: str) -> bytes:
+    """What a client of this name says first."""
+    out = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize("first", [b"\x00first", hello("other.test")], ids=["raw", "TLS by a name that is not opened"])
+@pytest.mark.parametrize("hosts", ["localhost", "models.test"], ids=["to a listed host", "to another"])
+async def test_what_passes_unread_ends_when_its_key_is_revoked(first: bytes, hosts: str) -> None:
     async with Echo() as echo:
-        with door(target="regular") as closed:
+        with door(target="regular", options={"codemie_hosts": hosts}) as closed:
             async with asyncio.timeout(15), tunnel(closed, echo.port, closed.keys["ann"]) as (reader, writer):
-                writer.write(b"\x00first")
-                assert await reader.readexactly(6) == b"\x00first"
+                writer.write(first)
+                assert await reader.readexactly(len(first)) == first
                 closed.store.revoke("ann")
                 await asyncio.to_thread(until, lambda: good_keys(closed) == 1)
                 writer.write(b"\x00second")
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(reader.read(1), 0.5)
-        assert echo.heard == b"\x00first"
+        assert echo.heard == first
+
+
+async def test_a_request_that_leads_back_to_the_proxy_is_answered_and_goes_round_no_more() -> None:
+    """mitmproxy knows its own addresses by their exact names alone; by any other it asked itself without end."""
+    port = closed_port()
+    with door("--mode", f"reverse:http://LOCALHOST:{port}@{port}", target="regular", keys=()) as found:
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+            host = {"host": f"LOCALHOST:{found.proxy.port}"}
+            answers = [await client.get(f"{found.proxy.url}/v1/models", headers=host)]
+            answers.append(await client.get(f"http://127.0.0.1:{port}/v1/models"))
+        log = found.proxy.log
+    assert [answer.status_code for answer in answers] == [502, 502]
+    assert ["leads back to this very proxy" in answer.text for answer in answers] == [True, True]
+    assert log.count("client connect") < 5
 
 
 @pytest.mark.parametrize("keys", [(), ("ann",)], ids=["without keys", "with keys"])

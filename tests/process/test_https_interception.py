@@ -122,14 +122,34 @@ async def test_a_listed_name_in_the_handshake_opens_no_tunnel_to_another_host(re
 
 
 async def test_another_name_in_the_handshake_closes_the_tunnel_to_a_listed_host(regular: Intercepting) -> None:
-    async with Upstream(regular.authority.server("localhost", OTHER)) as upstream, asyncio.timeout(20):
-        tls = regular.trusting_them("http/1.1")
-        reader, writer = await opened(regular.proxy.port, None, f"localhost:{upstream.port}")
-        await writer.start_tls(tls, server_hostname=OTHER)
+    """It leads through the outbound proxy all the same: the only way there is to this name."""
+    async with (
+        asyncio.timeout(20),
+        Upstream(regular.authority.server(LISTED, OTHER)) as upstream,
+        regular.world(models_test=upstream.port) as outer,
+    ):
+        reader, writer = await opened(regular.proxy.port, None, f"{LISTED}:443")
+        await writer.start_tls(regular.trusting_them("http/1.1"), server_hostname=OTHER)
         writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         assert b" 200 " in await reader.readuntil(b"\r\n")
         writer.transport.abort()
-    assert upstream.request_count == 1
+        assert outer.targets == [f"{LISTED}:443"]
+    assert [request.keys for request in upstream.requests] == [[]]
+
+
+async def test_what_a_listed_host_speaks_instead_of_tls_leads_through_the_outbound_proxy(regular: Intercepting) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(4))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with asyncio.timeout(20), regular.world(models_test=server.sockets[0].getsockname()[1]) as outer:
+        reader, writer = await opened(regular.proxy.port, None, f"{LISTED}:22")
+        writer.write(b"\x00raw")
+        assert await reader.read() == b"\x00raw"
+        writer.close()
+        assert outer.targets == [f"{LISTED}:22"]
+    server.close()
 
 
 async def test_a_tunnel_leads_through_the_outbound_proxy(regular: Intercepting) -> None:

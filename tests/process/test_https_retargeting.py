@@ -157,6 +157,18 @@ async def test_a_websocket_goes_where_the_rule_says(regular: Intercepting) -> No
         assert [planted(request) for request in places[GATEWAY].requests] == [{"session"}]
 
 
+@pytest.mark.parametrize("to", [f"https://{ANYWHERE}/base/v1/files", f"https://{GATEWAY}/v1/files"])
+async def test_a_client_follows_no_redirect_and_keeps_no_cookie_of_the_new_host(regular: Intercepting, to: str) -> None:
+    """Following one, an SDK takes its vendor's `x-api-key` along."""
+    async with world(regular) as places:
+        places[ANYWHERE].script(Step(status=307, headers=[("location", to), ("set-cookie", "sid=1")], body=b""))
+        async with Http1(regular.proxy.port, regular.trusting_us(), "vendor.test:443") as client:
+            answer = await client.ask("POST", "/v1/messages", OWN, BODY)
+    stays = to.startswith(f"https://{ANYWHERE}")
+    assert (answer.status, answer.header("location")) == (307, "/v1/files" if stays else None)
+    assert answer.header("set-cookie") is None
+
+
 async def test_a_page_in_a_browser_is_not_sent_elsewhere(regular: Intercepting) -> None:
     async with world(regular) as places:
         await ask(regular, OPENAI, "POST", "/v1/responses", [*OWN, ("sec-fetch-site", "cross-site")])
@@ -171,6 +183,7 @@ CONTROL = [
     (CLAUDE, "POST", "/api/event_logging/batch", CLAUDE_OAUTH),
     (CLAUDE, "POST", "/v1/oauth/token", CLAUDE_OAUTH),
     (CLAUDE, "POST", "/v1/code/sessions/abc/v1/messages", CLAUDE_OAUTH),
+    (CLAUDE, "POST", "/v1/ultrareview/preflight", CLAUDE_OAUTH),
     (CHATGPT, "GET", "/backend-api/wham/accounts/check", CODEX_CHATGPT),
     (CHATGPT, "GET", "/backend-api/codex/models?client_version=1", CODEX_CHATGPT),
     (CHATGPT, "POST", "/backend-api/ps/mcp", CODEX_CHATGPT),

@@ -295,6 +295,20 @@ async def test_each_turn_of_a_websocket_is_a_row_and_a_cut_one_too(
     assert differing(rows[3], {**row_of(shape, shape.answers[20]), "ok": False}) == {}
 
 
+async def test_a_client_that_leaves_its_websocket_in_mid_turn_has_canceled_it_as_over_http(
+    upstream: Upstream, proxy: Mitmproxy, kept: Kept
+) -> None:
+    shape = named("openai-responses", "two functions over a WebSocket")
+    gate = upstream.gate()
+    upstream.script(Step(events=[sse(part.decode()) for part in shape.parts], gate=gate))
+    gate.release(2)
+    async with asyncio.timeout(PATIENCE), WebSocketClient(proxy.port, "/v1/responses") as socket:
+        await socket.say(json.dumps({"type": "response.create", "model": "left-socket", "input": "Hello"}))
+        await socket.hear()
+    [row] = await kept.rows("left-socket", 1)
+    assert (row["terminal"], row["error"], row["complete"]) == ("client_cancelled", "", False)
+
+
 async def test_an_error_of_the_upstream_is_a_turn_without_tokens(
     upstream: Upstream, proxy: Mitmproxy, kept: Kept
 ) -> None:

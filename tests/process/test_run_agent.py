@@ -165,6 +165,16 @@ def test_the_agent_sees_no_secret_of_ours(room: Room) -> None:
     assert [request.keys for request in room.upstream.requests] == [["planted-account"]]
 
 
+@pytest.mark.parametrize("via", ["base-url", "https-proxy"])
+def test_where_client_keys_are_asked_for_the_agent_shows_its_users(room: Room, via: str) -> None:
+    key = json.loads(call("keys", "add", "me", "--json").out)["key"]
+    env = {**room.environ(CODEMIE_CLIENT_KEY=key), "ANTHROPIC_API_KEY": ""}
+    found = room.run("ask", options=("--via", via), env=env)
+    assert (found.code, found.out, found.err) == (0, "answer 200 True\n", "")
+    without = room.run("environment", options=("--via", via))
+    assert "codemie-proxy keys add NAME" in without.err
+
+
 def test_a_proxy_that_cannot_start_says_why_and_the_agent_is_not_started(room: Room) -> None:
     found = room.run("ask", options=("--set", "codemie_no_such_option=1"))
     assert (found.code, found.out) == (1, "")
@@ -178,6 +188,12 @@ def test_an_agent_that_is_not_there_starts_nothing(room: Room) -> None:
     assert (found.code, found.out) == (127, "")
     assert "npm install -g @anthropic-ai/claude-code" in found.err
     assert not room.places.run.exists()
+
+
+def test_closed_standard_input_is_no_hindrance(room: Room) -> None:
+    closed = ["bash", "-c", 'exec "$@" <&-', "bash", *room.command("ask")]
+    done = subprocess.run(closed, env=room.environ(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "answer 200 True\n", "")
 
 
 def test_a_killed_proxy_comes_back_and_others_beside_it_notice_nothing(room: Room) -> None:

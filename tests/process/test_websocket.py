@@ -92,6 +92,7 @@ async def test_messages_arrive_as_they_were_sent_however_they_are_compressed(
     offered = client(proxy, compression=None, extensions=[theirs] if theirs else None)
     async with echo(port, **agreed) as server, asyncio.timeout(PATIENCE), offered as socket:
         for message in ("words", "é" * 100_000, bytes(range(256)) * 500, "", "w" * MOST, "words"):
+            await (await socket.ping())
             await socket.send(message)
             assert await socket.recv() == message
         await socket.send(json.dumps({"frames": ["first, ", "", "é" * 5000, "last"]}))
@@ -99,8 +100,11 @@ async def test_messages_arrive_as_they_were_sent_however_they_are_compressed(
         assert bool(server.extensions[0]) == bool(socket.protocol.extensions) == (ours is not None)
 
 
-async def test_a_message_larger_than_the_bound_ends_the_connection_with_1009(server: Echo, proxy: Mitmproxy) -> None:
-    async with client(proxy) as socket:
+@pytest.mark.parametrize("compression", ["deflate", None])
+async def test_a_message_larger_than_the_bound_ends_the_connection_with_1009(
+    compression: str | None, server: Echo, proxy: Mitmproxy
+) -> None:
+    async with client(proxy, compression=compression) as socket:
         code, words = await ending(socket, "small", "x" * (MOST + 1))
     assert (code, words) == (1009, "The message is larger than the 1 MiB this proxy takes.")
     assert await server.closed() == (1001, "The client went away.")
@@ -113,10 +117,11 @@ async def test_a_client_that_sends_without_listening_still_gets_the_1009(server:
         assert (await ending(socket, "x" * (30 * MOST)))[0] == 1009
 
 
+@pytest.mark.parametrize("compression", ["deflate", None])
 async def test_a_message_of_the_upstream_larger_than_the_bound_ends_the_connection_too(
-    server: Echo, proxy: Mitmproxy
+    compression: str | None, server: Echo, proxy: Mitmproxy
 ) -> None:
-    async with client(proxy) as socket:
+    async with client(proxy, compression=compression) as socket:
         code, words = await ending(socket, json.dumps({"send": 3 * MOST}))
     assert (code, words) == (1009, "The upstream's message is larger than the 1 MiB this proxy takes.")
     assert (await server.closed())[0] == 1009
@@ -134,6 +139,7 @@ async def test_a_message_that_is_small_only_while_it_is_compressed_takes_no_memo
 
 
 LOST = "The connection to the upstream was lost; connect again."
+SILENT = "The upstream fell silent while it was to answer; connect again."
 BROKEN = "The upstream broke the WebSocket protocol; connect again."
 
 
@@ -142,6 +148,7 @@ BROKEN = "The upstream broke the WebSocket protocol; connect again."
     [
         ({"close": [4001, "own words"]}, (4001, "own words")),
         ({"close": [1000, ""]}, (1000, "")),
+        ({"raw": "8800"}, (1005, "")),
         ({"abort": 0}, (1012, LOST)),
         ({"raw": "8100" + "8303616263"}, (1012, BROKEN)),
         ({"raw": "8204ffffffff" + "c10400000000"}, (1012, BROKEN)),
@@ -169,6 +176,14 @@ async def test_an_overload_that_opens_a_turn_of_codex_is_not_passed_on_but_ends_
     assert server.closes[-1][0] == 1001
 
 
+async def test_what_the_upstream_says_of_limits_before_it_answers_opens_no_turn(server: Echo, proxy: Mitmproxy) -> None:
+    limits = json.dumps({"type": "codex.rate_limits", "rate_limits": {"allowed": True}})
+    async with codex(proxy) as socket:
+        await socket.send(json.dumps({"say": [limits, overload(503)]}))
+        assert await socket.recv() == limits
+        assert (await ending(socket))[0] == 1012
+
+
 async def test_clients_that_may_not_connect_again_are_told_of_it(server: Echo, proxy: Mitmproxy) -> None:
     async with client(proxy) as socket:
         await socket.send(overload(503))
@@ -189,6 +204,23 @@ async def test_a_client_that_is_gone_is_gone_for_the_upstream_too(server: Echo, 
         await socket.recv()
         socket.transport.abort()
         assert await server.closed() == (1001, "The client went away.")
+
+
+async def test_an_upstream_that_falls_silent_in_a_turn_ends_it_but_never_between_turns() -> None:
+    ask, done = (json.dumps({"type": f"response.{what}"}) for what in ("create", "completed"))
+    async with echo() as server:
+        more = {**options(), "codemie_upstream_attempts_idle_timeout": "500ms"}
+        with reverse(f"http://127.0.0.1:{server.port}", options=more) as proxy:
+            async with client(proxy) as talking, client(proxy) as silent:
+                for socket in (talking, silent):
+                    await socket.send(ask)  # The server says it back.
+                    assert await socket.recv() == ask
+                await talking.send(json.dumps({"say": [done]}))
+                assert await talking.recv() == done
+                assert await ending(silent) == (1012, SILENT)
+                await asyncio.sleep(1.0)  # as long as nothing must happen
+                await talking.send("words")
+                assert await talking.recv() == "words"
 
 
 async def test_the_end_of_the_proxy_is_told_on_every_websocket_and_what_stayed_is_saved(tmp_path: Path) -> None:

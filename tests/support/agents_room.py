@@ -6,11 +6,13 @@ In HTTPS_PROXY mode the upstream has certificates for the vendors' names, and al
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from codemie_core.demo.frames import sse
@@ -22,6 +24,7 @@ from codemie_core.store import tables
 from support import stay_home
 from support.access import until
 from support.agents_clients import OWN, Client, Run, Told, Way
+from support.agents_npm import NotInstalled
 from support.agents_wire import InTurn, answer
 from support.certificates import Authority, ca_of
 from support.proxy import BUNDLE, Mitmproxy
@@ -55,6 +58,8 @@ class Room:
         self._before: list[Received] = []
         self._logs: list[str] = []
         self.tolds: list[Told] = []
+        self.options: dict[str, object] = {"codemie_upstream_attempts_backoff": "50ms"}
+        """Of the proxy. What is added counts for the next one that is started."""
 
     def __enter__(self) -> Room:
         self._stack = ExitStack()
@@ -166,9 +171,8 @@ class Room:
 
     def _started(self) -> Mitmproxy:
         mode = "regular" if self._signer else f"reverse:{self.upstream_url}"
-        options: dict[str, object] = {"codemie_upstream_attempts_backoff": "50ms"}
         if self._signer:
-            options["codemie_upstream_attempts_ca_file"] = self._signer.pem
+            self.options["codemie_upstream_attempts_ca_file"] = self._signer.pem
         home = self.home.places.home.parent
         home.mkdir(parents=True, exist_ok=True)
         env = {
@@ -178,7 +182,7 @@ class Room:
             **stay_home.env(self._upstream_port),
         }
         port = ("--listen-port", str(self._proxy_port))
-        return Mitmproxy("--mode", mode, *port, scripts=(BUNDLE, stay_home.SCRIPT), options=options, env=env)
+        return Mitmproxy("--mode", mode, *port, scripts=(BUNDLE, stay_home.SCRIPT), options=self.options, env=env)
 
     # --- what was seen ---
 
@@ -272,3 +276,12 @@ def room(client: Client, via: Via, folder: Path, pool: bool = True) -> Iterator[
     """In a folder that is fresh."""
     with Room(client, via, folder, pool) as found:
         yield found
+
+
+def installed(client: Client) -> None:
+    """Got with npm if need be. Skipped, loudly, when it cannot be had."""
+    try:
+        client.available()
+    except NotInstalled as problem:
+        print(f"\nNOT TESTED: {problem}", file=sys.__stderr__, flush=True)
+        pytest.skip(str(problem))

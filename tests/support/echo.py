@@ -52,6 +52,11 @@ async def _twice(socket: ServerConnection, said: Any) -> None:
     await socket.send(said)
 
 
+async def _say(socket: ServerConnection, said: Any) -> None:
+    for text in said:
+        await socket.send(text)
+
+
 async def _raw(socket: ServerConnection, said: Any) -> None:
     socket.transport.write(bytes.fromhex(said))
 
@@ -72,6 +77,7 @@ ACTIONS: Mapping[str, Action] = {
     "raw": _raw,
     "frames": _frames,
     "twice": _twice,
+    "say": _say,
 }
 
 

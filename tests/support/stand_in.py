@@ -1,8 +1,8 @@
 """Stands in for `codemie-proxy start`: it enters the register and answers /health, or does what it is told not to.
 
 `python -m support.stand_in ARGUMENTS`, with CODEMIE_HOME. The file `behavior` in that home says how: "well", "exit 3"
-(before it serves), "hang" (takes connections, answers nobody), "silent"
-(answers, but not /health). Read at every start and for every request.
+(before it serves), "hang" (takes connections, answers nobody), "silent" (leaves /health to its upstream), "busy" (has
+two requests open beside the one for its health). Read at every start and for every request.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Handler(BaseHTTPRequestHandler):
         (places.home / "asked").touch()
         if told == "hang":
             time.sleep(60)
-        body = b"" if told == "silent" else json.dumps({"status": "ok", "run_id": RUN_ID, "addons": []}).encode()
+        counters = {"exchanges": {"open": 3 if told == "busy" else 1}}
+        health = {"status": "ok", "run_id": RUN_ID, "addons": [], "counters": counters}
+        body = b"" if told == "silent" else json.dumps(health).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -65,7 +67,10 @@ def main() -> None:
     server.daemon_threads = True
     pid, started = this_process()
     address = f"127.0.0.1:{server.server_address[1]}"
-    write_entry(places, RunningProxy(RUN_ID, pid, started, time.time(), (address,), ("regular",), "1"))
+    entry = RunningProxy(
+        RUN_ID, pid, started, time.time(), (address,), ("regular",), "1", answers_health=told != "silent"
+    )
+    write_entry(places, entry)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(0.02)
     remove_entry(places, RUN_ID)

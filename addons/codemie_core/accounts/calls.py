@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from codemie_core.interception.first_party import is_control
+from codemie_core.interception.first_party import climbs, is_control
 
 
 class Call(StrEnum):
@@ -41,7 +41,7 @@ _RESOURCES = re.compile(
 
 def call_of(method: str, path: str, host: str = "") -> Call:
     """The kind of this call. `path` may carry a prefix and a query; `host` is where it goes."""
-    if is_control(host, path):
+    if is_control(host, path) or climbs(path):
         return Call.CONTROL
     bare = path.partition("?")[0].rstrip("/")
     if _SIDES.search(bare) or (method in ("GET", "HEAD") and _LISTS.search(bare)):

@@ -151,7 +151,7 @@ def outbound_proxy_of(text: str, spell: Spelling = as_option) -> OutboundProxy |
     proxy = parse_proxy(text, option)
     if proxy_user(text) is None and proxy.authorization is not None:
         raise SettingsError(
-            f"{option}: leave the password out of it; write http://USER@host:port, the password is given by itself"
+            f"{option}: leave the password out of it; write http://<user>@host:port, the password is given by itself"
         )
     return OutboundProxy(proxy.scheme, proxy.host, proxy.port)
 

@@ -167,6 +167,12 @@ class Pool:
             self._chooser.sessions.use(account_id, self._chooser.conversations.stickiness, now)
         self._heard(health, choice, now, limits)
 
+    def heard(self, account_id: str, limits: Limits) -> None:
+        """It has said this of its limits, beside an answer."""
+        health = self._healths.get(account_id)
+        if health is not None:
+            self._heard(health, None, self._clock(), limits)
+
     def forgive(self, account_id: str) -> None:
         """Its owner says that its limits are over, whoever named them."""
         health = self._healths.get(account_id)

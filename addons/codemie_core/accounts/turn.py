@@ -48,8 +48,8 @@ _OF_THE_ADDRESS = frozenset(
     }
 )
 _OF_THE_SERVER = frozenset({502, 503, 504})
-_KEYS = frozenset({"key", "access_token"})
-"""Google's APIs take a key or a sign-in in the query, too. Beside the account's it would be a second one."""
+_KEYS = frozenset({"key", "access_token", "oauth_token", "api_key", "api-key", "apikey", "subscription-key", "token"})
+"""Some APIs, Google's among them, take one in the query, too. Beside the account's it would be a second one."""
 
 type Left = Problem | tuple[Unusable, ...]
 """Why no account can be had: an answer, or the pool's own reasons."""
@@ -178,7 +178,7 @@ def without_keys(path: str) -> str:
     if not mark:
         return path
     pairs = query.split("&")
-    kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in _KEYS]
+    kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]).lower() not in _KEYS]
     if len(kept) == len(pairs):
         return path
     return f"{place}?{'&'.join(kept)}" if kept else place

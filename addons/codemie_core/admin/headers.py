@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 from starlette.datastructures import MutableHeaders
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
+# The NiceGUI that fits Python 3.12 brings shims for modules, which try with blobs what the browser can do.
+_BLOBS = " blob:" if sys.version_info < (3, 13) else ""
 PAGE_POLICY = "; ".join(
     (
         "default-src 'none'",
         # The UI library starts its pages with an inline script and compiles templates in the browser.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        f"script-src 'self'{_BLOBS} 'unsafe-inline' 'unsafe-eval'",
         # Its elements carry their styles in attributes.
-        "style-src 'self' 'unsafe-inline'",
+        f"style-src 'self'{_BLOBS} 'unsafe-inline'",
         "img-src 'self' data:",
         "font-src 'self' data:",
-        "connect-src 'self'",
+        f"connect-src 'self'{_BLOBS}",
         "frame-ancestors 'none'",
         "base-uri 'none'",
         "form-action 'self'",

@@ -46,31 +46,33 @@ app = typer.Typer(
     # Local variables in a traceback may hold a credential.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="First steps: [bold]codemie-proxy demo[/], then [bold]codemie-proxy start https://api.anthropic.com[/]. "
-    "With CodeMie: [bold]codemie-proxy auth login[/], then [bold]codemie-proxy start[/]",
+    epilog="First steps: [bold]codemie-proxy demo[/], then [bold]codemie-proxy run claude[/]. "
+    "With CodeMie: [bold]codemie-proxy auth login[/], then the same, or [bold]codemie-proxy start[/]",
 )
-app.command(cls=start.PassesOn, epilog=start.EXAMPLES)(start.start)
-app.command(epilog=run.EXAMPLES, context_settings=run.AS_IT_IS)(run.run)
-app.command(epilog=env.EXAMPLES)(env.env)
-app.add_typer(shell_integration.app, name="shell-integration")
-app.command(epilog="Example: codemie-proxy demo")(demo.demo)
-app.add_typer(daemon.app, name="daemon")
-app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
-app.add_typer(accounts.app, name="accounts")
-app.add_typer(auth.app, name="auth")
-app.add_typer(keys.app, name="keys")
-app.add_typer(vault.app, name="vault")
-app.add_typer(config.app, name="config")
-app.command(epilog=stats.EXAMPLES)(stats.stats)
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(requests.app, name="requests")
-app.add_typer(metrics.app, name="metrics")
-app.command(epilog=export.EXAMPLES)(export.export)
-app.command(epilog=logs.EXAMPLES)(logs.logs)
-app.command("open", epilog=open_page.EXAMPLES)(open_page.open_page)
-app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'")(status.status)
-app.command(epilog=top.EXAMPLES)(top.top)
-app.command(epilog="Example: codemie-proxy version")(version.version)
+_USE, _LOOK, _SET_UP = "Run it", "See what happens", "Set it up"
+
+app.command(epilog=run.EXAMPLES, context_settings=run.AS_IT_IS, rich_help_panel=_USE)(run.run)
+app.command(cls=start.PassesOn, epilog=start.EXAMPLES, rich_help_panel=_USE)(start.start)
+app.add_typer(daemon.app, name="daemon", rich_help_panel=_USE)
+app.command(epilog=env.EXAMPLES, rich_help_panel=_USE)(env.env)
+app.add_typer(shell_integration.app, name="shell-integration", rich_help_panel=_USE)
+app.command(epilog="Example: codemie-proxy demo", rich_help_panel=_USE)(demo.demo)
+app.command(epilog="Example: codemie-proxy status --json | jq '.\\[].addresses'", rich_help_panel=_LOOK)(status.status)
+app.command(epilog=doctor.EXAMPLES, rich_help_panel=_LOOK)(doctor.doctor)
+app.command("open", epilog=open_page.EXAMPLES, rich_help_panel=_LOOK)(open_page.open_page)
+app.command(epilog=top.EXAMPLES, rich_help_panel=_LOOK)(top.top)
+app.command(epilog=stats.EXAMPLES, rich_help_panel=_LOOK)(stats.stats)
+app.add_typer(sessions.app, name="sessions", rich_help_panel=_LOOK)
+app.add_typer(requests.app, name="requests", rich_help_panel=_LOOK)
+app.command(epilog=logs.EXAMPLES, rich_help_panel=_LOOK)(logs.logs)
+app.command(epilog=export.EXAMPLES, rich_help_panel=_LOOK)(export.export)
+app.add_typer(metrics.app, name="metrics", rich_help_panel=_LOOK)
+app.add_typer(accounts.app, name="accounts", rich_help_panel=_SET_UP)
+app.add_typer(auth.app, name="auth", rich_help_panel=_SET_UP)
+app.add_typer(keys.app, name="keys", rich_help_panel=_SET_UP)
+app.add_typer(vault.app, name="vault", rich_help_panel=_SET_UP)
+app.add_typer(config.app, name="config", rich_help_panel=_SET_UP)
+app.command(epilog="Example: codemie-proxy version", rich_help_panel=_SET_UP)(version.version)
 
 
 def _print_version(wanted: bool) -> None:

@@ -104,4 +104,5 @@ def by_proxy(url: str, confdir: Path) -> list[str]:
         "  Any agent or SDK",
         f"    export HTTPS_PROXY={url}",
         f"    export NODE_EXTRA_CA_CERTS={trusted} SSL_CERT_FILE={trusted}",
+        *(["  All that one agent reads", '    eval "$(codemie-proxy env claude --via https-proxy)"'] if own else []),
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codemie_core.cli.start import PASSED_ON, PassesOn
+from codemie_core.cli.start import PASSED_ON, ListenHostOption, PassesOn, ProfileOption, RegularOption
 
 if TYPE_CHECKING:
     from codemie_core.daemon.control import Look
@@ -29,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Example: codemie-proxy daemon start https://api.anthropic.com",
 )
+Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait, at most, for open requests to end.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: one object.")]
 
 
@@ -37,11 +38,9 @@ def start(
     context: typer.Context,
     target: Annotated[str | None, typer.Argument(help="The model API, as with `start`.", show_default=False)] = None,
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8080,
-    listen_host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    profile: Annotated[str, typer.Option(help="The CodeMie profile to use, when it is not the active one.")] = "",
-    regular: Annotated[
-        bool, typer.Option("--regular", help="For agents that are sent here by HTTPS_PROXY; takes no TARGET.")
-    ] = False,
+    listen_host: ListenHostOption = "127.0.0.1",
+    profile: ProfileOption = "",
+    regular: RegularOption = False,
     retarget: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,39 +53,45 @@ def start(
         bool, typer.Option("--watch/--no-watch", help="Start it anew, on the same port, when it ends or hangs.")
     ] = True,
 ) -> None:
-    """Start it, and wait until it serves. Says so when it runs already.
+    """Start the proxy in the background, and wait until it serves. Ends with 1 when it does not.
 
     Everything after -- goes to mitmdump as it is, and so it may hold no password.
     """
     from codemie_core.daemon import control
     from codemie_core.daemon.order import Order
+    from codemie_core.launch.child import open_standard_files
 
+    open_standard_files()
     passed_on = tuple(context.meta[PASSED_ON])
     order = Order(target or "", regular, profile, listen_host, port, watch, tuple(retarget or ()), passed_on)
     found, started = control.start(_places(), order, os.environ)
     _tell(found, "runs in the background" if started else "runs already")
+    if found.condition != "ok":
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: codemie-proxy daemon stop")
-def stop() -> None:
-    """End it; by force when it has not ended after 15 seconds. Open requests are cut."""
+def stop(wait: Wait = 0) -> None:
+    """End it; by force when it has not ended after 15 seconds. Requests that are open then are cut."""
     from codemie_core.daemon import control
 
+    _quiet(wait)
     ended = control.stop(_places())
     typer.echo(f"Ended (it listened on port {ended.port})" if ended else "There was no daemon to end.")
 
 
 @app.command(epilog="Example: codemie-proxy daemon restart")
-def restart() -> None:
+def restart(wait: Wait = 0) -> None:
     """End it and start it with the same arguments on the same port, with the environment of this shell."""
     from codemie_core.daemon import control
 
+    _quiet(wait)
     _tell(control.restart(_places(), os.environ), "runs again")
 
 
 @app.command(epilog="Example: codemie-proxy daemon status --json | jq -r .state")
 def status(as_json: AsJson = False) -> None:
-    """Ask it how it is: ok, unhealthy, dead-socket or stopped, and what to do. 1: it is not ok."""
+    """Ask it how it is: ok, unhealthy, dead-socket or stopped, and what to do. Ends with 1 when it is not ok."""
     import json
 
     from codemie_core.daemon import control
@@ -114,7 +119,7 @@ def logs(
     position = journal.size()
     if not position and not follow:
         typer.echo(f"There is nothing in {journal.file} yet.", err=True)
-    for line in journal.last(lines):
+    for line in journal.last(lines, position):
         _say(line)
     if follow:
         for text in journal.follow(position):
@@ -127,6 +132,14 @@ def _places() -> Places:
     from codemie_core.places import Places
 
     return Places.from_env(os.environ)
+
+
+def _quiet(seconds: float) -> None:
+    from codemie_core.daemon import control
+
+    if seconds and (still := control.quiet(_places(), seconds)):
+        words = "1 request is still open, and is cut" if still == 1 else f"{still} requests are still open, and are cut"
+        typer.echo(words, err=True)
 
 
 def _tell(found: Look, words: str) -> None:

@@ -65,4 +65,4 @@ class Declarations:
         for option in ("codemie_enabled", "codemie_disabled"):
             for name in getattr(values, option):
                 if name not in known and not is_addon_name(name):
-                    yield f"{option}: there is no addon {name!r}{did_you_mean(name, known)}"
+                    yield str(SettingsError(f"{option}: there is no addon {name!r}{did_you_mean(name, known)}"))

@@ -36,7 +36,7 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Ask nobody beyond this machine.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one object.")] = False,
 ) -> None:
-    """Look for what is wrong with this installation and this shell, and say what mends it. 1: there is a problem.
+    """Look for what is wrong here, and say what mends it. Ends with 1 when there is a problem.
 
     Changes nothing, shows no secret, and sends none: a target is asked without a credential.
     """
@@ -67,28 +67,30 @@ def _around(target: str, offline: bool, port: int) -> Surroundings:
         folder: Path | None = Path.cwd()
     except OSError:
         folder = None  # It was removed under us.
+    try:
+        home = Path("~").expanduser()
+    except RuntimeError:
+        home = Path("/")  # A user of a container that nobody has entered anywhere.
     places = Places.from_env(os.environ)
-    return Surroundings(places, dict(os.environ), Path("~").expanduser(), folder, target, offline, port)
+    return Surroundings(places, dict(os.environ), home, folder, target, offline, port)
 
 
 def _print(found: Sequence[Finding]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from codemie_core.logs.log_text import printable
 
-    console = Console(highlight=False, markup=False, width=None if os.isatty(1) else 160)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    console = Console(highlight=False, markup=False)
     for room, findings in groupby(found, key=lambda one: one.room):
-        table.add_row(Text(room, style="bold"), "")
+        console.print(Text(room, style="bold"))
         for one in findings:
-            table.add_row(Text(f"  {one.level}", style=_COLORS[one.level]), Text(printable(one.what)))
+            level = Text(f"  {one.level:<9}", style=_COLORS[one.level])
+            console.print(level + Text(printable(one.what)), soft_wrap=True)
             if one.fix:
-                table.add_row("", Text(f"-> {printable(one.fix)}", style="bold" if one.level == "problem" else "dim"))
-    console.print(table)
+                # As it is on one line, however long: it is to be copied.
+                fix = Text(f"{'':11}-> {printable(one.fix)}", style="bold" if one.level == "problem" else "dim")
+                console.print(fix, soft_wrap=True)
     console.print(f"\n{summary(found)}")
 
 

@@ -45,7 +45,9 @@ def env(
     from codemie_core.errors import SettingsError
     from codemie_core.launch import serving, shells
     from codemie_core.launch.agents import agent_for
-    from codemie_core.launch.run import Wanted, prepared_for
+    from codemie_core.launch.meant import keep_keys_home
+    from codemie_core.launch.nesting import outer_run, remembered
+    from codemie_core.launch.run import Wanted, look_of, prepared_for
     from codemie_core.places import Places
     from codemie_core.target import parse_target
 
@@ -58,11 +60,15 @@ def env(
         raise SettingsError(
             NONE_RUNS.format(title=known.title, host=leads, via=via.value, arguments=arguments, command=agent)
         )
-    going = serving.destination_of(entry, places, os.environ)
+    outer = outer_run(os.environ)
+    environ = outer.undone(os.environ) if outer else os.environ
+    going, url = serving.destination_of(entry, places, environ), serving.url_of(entry)
     wanted = Wanted(agent, via=via.value)
-    prepared = prepared_for(known, wanted, going, serving.url_of(entry), places, os.environ, hide=False)
+    keep_keys_home(look_of(known, wanted, environ), target, going)
+    prepared = prepared_for(known, wanted, going, url, places, environ, hide=False)
     for note in prepared.notes:
         remark(note)
+    prepared = remembered(known, via.value, url, prepared, environ, outer)
     form = shell or _form()
     program = next(iter(known.programs), agent)
     typer.echo(

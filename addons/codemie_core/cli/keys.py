@@ -28,6 +28,7 @@ def add(
     import json
 
     from codemie_core.access.key_use import address_for_clients, environment
+    from codemie_core.launch.client_key import VARIABLE
 
     store, places = _store()
     first = not store.ring()
@@ -41,6 +42,7 @@ def add(
         typer.echo("For an agent, one of these beside its base URL, or the last one alone:\n")
         for variable, value in settings.items():
             typer.echo(f"  {variable}={value}")
+        typer.echo(f"\n`codemie-proxy run` and `env` take it from here:\n\n  {VARIABLE}={secret.get_secret_value()}")
     if first:
         typer.echo(
             "\nThis is the first key: from now on every client needs one, those on this machine too. "

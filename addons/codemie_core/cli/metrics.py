@@ -39,7 +39,7 @@ def sync(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send what waits now, also where the proxies' own sync is off. 1: something still waits."""
+    """Send what waits now, also where the proxies' own sync is off. Ends with 1 while something still waits."""
     from codemie_core.cli.accounts_output import result, say
     from codemie_core.cli.auth_context import run
     from codemie_core.cli.metrics_home import MetricsHome, letter_lines, shown_letter

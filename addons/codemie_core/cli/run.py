@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from codemie_core.cli.start import ProfileOption
+
 EXAMPLES = """[bold]Examples[/]
 
 codemie-proxy run claude
@@ -45,7 +47,7 @@ ViaOption = Annotated[
     typer.Option(
         "--via",
         help="base-url: the agent is told another address for its API. https-proxy: it is told of a proxy and a "
-        "certificate, and keeps all that it only does with its vendor.",
+        "certificate, and keeps every feature it has at its vendor's own address.",
     ),
 ]
 TargetOption = Annotated[
@@ -56,7 +58,6 @@ TargetOption = Annotated[
         show_default=False,
     ),
 ]
-ProfileOption = Annotated[str, typer.Option(help="The CodeMie profile to use, when it is not the active one.")]
 
 
 def run(
@@ -84,9 +85,10 @@ def run(
 
     The agent has the terminal; exit code and signals are its own. The proxy ends with it.
     """
-    from codemie_core.launch.child import NotRun
+    from codemie_core.launch.child import NotRun, open_standard_files
     from codemie_core.launch.run import Run, Wanted
 
+    open_standard_files()
     passed_on = [part for setting in settings or () for part in ("--set", setting)]
     wanted = Wanted(agent, tuple(arguments or ()), via.value, target, profile, port, own, passed_on)
     try:
@@ -98,8 +100,11 @@ def run(
 
 
 def remark(line: str) -> None:
-    """For people; stdout is the agent's."""
-    print(f"codemie-proxy: {line}", file=sys.stderr, flush=True)
+    """For people; stdout is the agent's. What files of others say may hold what a terminal obeys."""
+    from codemie_core.logs.log_text import printable
+
+    if sys.stderr is not None:  # As it is where it was closed: `print` would take stdout.
+        print("codemie-proxy:", "\n".join(map(printable, line.split("\n"))), file=sys.stderr, flush=True)
 
 
 def _nothing(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +47,8 @@ def remove(shell: ShellArgument) -> None:
     """Take the functions out of the start file again: it is then as it was."""
     from codemie_core.launch import rc_file
 
-    path = start_file(shell, os.environ, Path.home())
+    files = start_files(shell, os.environ, Path.home())
+    path = next(filter(rc_file.installed, files), files[0])
     typer.echo(
         f"{path}: taken out; new shells do without" if rc_file.remove(path) else f"{path}: nothing of ours is there"
     )
@@ -61,13 +62,20 @@ def print_functions(shell: ShellArgument, agents: AgentsOption = None, every: Al
 
 def start_file(shell: Shell, environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
     """What this shell reads when somebody opens a terminal."""
+    files = start_files(shell, environ, home, platform)
+    return next((file for file in files if file.exists()), files[0])
+
+
+def start_files(shell: Shell, environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Sequence[Path]:
+    """It reads the first of them that is there."""
     if shell is Shell.FISH:
         named = environ.get("XDG_CONFIG_HOME")
-        return (Path(named) if named else home / ".config") / "fish" / "config.fish"
+        return [(Path(named) if named else home / ".config") / "fish" / "config.fish"]
     if shell is Shell.ZSH:
-        return Path(environ.get("ZDOTDIR") or home) / ".zshrc"
+        return [Path(environ.get("ZDOTDIR") or home) / ".zshrc"]
     # A terminal on a Mac opens a login shell, which reads no .bashrc.
-    return home / (".bash_profile" if platform == _MAC else ".bashrc")
+    names = (".bash_profile", ".bash_login", ".profile") if platform == _MAC else (".bashrc",)
+    return [home / name for name in names]
 
 
 def functions(shell: Shell, names: list[str]) -> str:

@@ -27,6 +27,13 @@ codemie-proxy start -- -w flows.mitm --set codemie_hosts=api.example.com"""
 
 PASSED_ON = "codemie_core.cli.start.passed_on"
 
+# Also those of `daemon start`.
+ListenHostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+ProfileOption = Annotated[str, typer.Option(help="The CodeMie profile to use, when it is not the active one.")]
+RegularOption = Annotated[
+    bool, typer.Option("--regular", help="For agents that are sent here by HTTPS_PROXY; takes no TARGET.")
+]
+
 
 class PassesOn(TyperCommand):
     """Keeps everything after `--` away from our own options: it is mitmdump's."""
@@ -52,11 +59,9 @@ def start(
     port: Annotated[
         int | None, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.", show_default="8080")
     ] = None,
-    listen_host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    profile: Annotated[str, typer.Option(help="The CodeMie profile to use, when it is not the active one.")] = "",
-    regular: Annotated[
-        bool, typer.Option("--regular", help="For agents that are sent here by HTTPS_PROXY; takes no TARGET.")
-    ] = False,
+    listen_host: ListenHostOption = "127.0.0.1",
+    profile: ProfileOption = "",
+    regular: RegularOption = False,
     retarget: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,7 +81,9 @@ def start(
     Everything after -- goes to mitmdump as it is (its own help: start -- --help).
     """
     from codemie_core.cli import banner, event_loop, launcher, plan
+    from codemie_core.launch.nesting import leave_outer_run
 
+    leave_outer_run(os.environ)
     passed_on: Sequence[str] = context.meta[PASSED_ON]
     planned = plan.make(target, regular, passed_on, os.environ, profile, retarget or ())
     confdir = _own_authority() if plan.wants_own_authority(planned, passed_on) else None

@@ -73,7 +73,7 @@ def _print_table(found: list[dict[str, Any]]) -> None:
         table.add_row(
             str(proxy["pid"]),
             "\n".join(proxy["addresses"]),
-            "\n".join(proxy["mode"]),
+            "\n".join([*proxy["mode"], *(["(ends with its agent)"] if proxy["lent"] else [])]),
             uptime(proxy["uptime_seconds"]),
             proxy["version"],
             in_words(proxy["health"]),

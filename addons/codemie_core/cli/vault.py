@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs: one object."
 
 @app.command(epilog="Example: codemie-proxy vault status --json | jq .key")
 def status(as_json: AsJson = False) -> None:
-    """Show where the key is, which one it is and since when, and whether everything opens with it. 1: it does not."""
+    """Show where the key is, which one, since when, and whether it opens everything. Ends with 1 when not."""
     from codemie_core.cli.accounts_book import Book
     from codemie_core.cli.accounts_output import print_rows, result, say
     from codemie_core.vault_rotation import vault_status

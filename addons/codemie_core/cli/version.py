@@ -19,7 +19,7 @@ def version() -> None:
     from mitmproxy import version as mitmproxy_version
 
     from codemie_core.cli.event_loop import uvloop_state
-    from codemie_core.seams import dispatch, install, socket_layer
+    from codemie_core.seams import dispatch, install, socket_layer, tunnel
 
     print_short()
     typer.echo(f"mitmproxy         {mitmproxy_version.VERSION}")
@@ -29,4 +29,5 @@ def version() -> None:
     typer.echo(f"upstream attempts {attempts or 'supported'}")
     sockets = None if socket_layer.installed() else socket_layer.SHAPE.mismatch()
     typer.echo(f"WebSocket bounds  {sockets or 'supported'}")
+    typer.echo(f"tunnels           {tunnel.SHAPE.mismatch() or 'supported'}")
     typer.echo(f"fast dispatch     {dispatch.SHAPE.mismatch() or 'supported'}")

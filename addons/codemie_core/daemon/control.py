@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,7 +74,7 @@ def look(places: Places, seconds: float = SECONDS) -> Look:
 
 
 def start(places: Places, order: Order, environ: Mapping[str, str], folder: Path | None = None) -> tuple[Look, bool]:
-    """Start it, and wait until it serves; False: it runs already as ordered.
+    """Start it, and wait until it serves; False: it runs already as ordered, which need not mean that it serves.
 
     SettingsError when one runs that was ordered otherwise, NotServing when it does not come up.
     """
@@ -87,8 +87,18 @@ def start(places: Places, order: Order, environ: Mapping[str, str], folder: Path
                     f"a daemon runs already (pid {state.pid}), and otherwise: {'; '.join(differences)}. "
                     "codemie-proxy daemon stop ends it"
                 )
-            return look(places), False
+            return _settled(places), False
         return _start(places, order, environ, folder), True
+
+
+def quiet(places: Places, seconds: float) -> int:
+    """Wait until no request is open, for so long at most; how many are open then, as far as the proxy tells."""
+    deadline = time.monotonic() + seconds
+    while True:
+        still = _open_requests(look(places).health)
+        if not still or time.monotonic() >= deadline:
+            return still
+        time.sleep(0.2)
 
 
 def stop(places: Places) -> DaemonState | None:
@@ -113,9 +123,10 @@ def restart(places: Places, environ: Mapping[str, str]) -> Look:
         order = dataclasses.replace(state.order, port=port)
         try:
             return _start(places, order, environ, folder if folder.is_dir() else None)
-        except NotServing:
-            # With it the arguments would be gone, and the next `restart` had none.
-            write_state(places, dataclasses.replace(state, gave_up=True, trouble="it did not come up again"))
+        except BaseException:
+            # Ctrl-C too: with it the arguments would be gone, and the next `restart` had none.
+            with suppress(SettingsError):
+                write_state(places, dataclasses.replace(state, gave_up=True, trouble="it did not come up again"))
             raise
 
 
@@ -124,7 +135,12 @@ def _start(places: Places, order: Order, environ: Mapping[str, str], folder: Pat
     output = journal.open()
     before = journal.size()
     command = [*SUPERVISOR, json.dumps(dataclasses.asdict(order))]
-    env = {**environ, "CODEMIE_HOME": str(places.home), "PYTHONPATH": with_sources(environ), "PYTHONUNBUFFERED": "1"}
+    env = {
+        **_outside(environ),
+        "CODEMIE_HOME": str(places.home),
+        "PYTHONPATH": with_sources(environ),
+        "PYTHONUNBUFFERED": "1",
+    }
     try:
         # A session of its own: it outlives the terminal.
         process = subprocess.Popen(
@@ -151,6 +167,15 @@ def _start(places: Places, order: Order, environ: Mapping[str, str], folder: Pat
         raise
 
 
+def _outside(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """In an agent's shell HTTPS_PROXY leads to that agent's proxy, which may end before this one does."""
+    # Only here: it knows the agents, and what they need.
+    from codemie_core.launch.nesting import outer_run
+
+    outer = outer_run(environ)
+    return outer.undone(environ) if outer else environ
+
+
 def _up(places: Places, process: subprocess.Popen[bytes], journal: Journal, before: int) -> Look:
     deadline = time.monotonic() + UP_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
@@ -165,6 +190,19 @@ def _up(places: Places, process: subprocess.Popen[bytes], journal: Journal, befo
     if process.poll() is None:
         raise NotServing(f"The daemon does not come up within {UP_SECONDS:g} s. It said, in {journal.file}:\n{said}")
     raise NotServing(f"The daemon did not come up. It said, in {journal.file}:\n{said}")
+
+
+def _settled(places: Places) -> Look:
+    """How it is; one that is just being started anew is waited for."""
+    began = time.monotonic()
+    while True:
+        found = look(places)
+        # One that is just ending answers badly for a moment.
+        patience = UP_SECONDS if found.entry is None else _GRACE
+        unwatched = found.state is None or not found.state.watched
+        if found.condition == "ok" or unwatched or time.monotonic() - began >= patience:
+            return found
+        time.sleep(0.05)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
@@ -206,7 +244,7 @@ def _end(pid: int, started: str, seconds: float) -> None:
 def _alone(places: Places) -> Iterator[None]:
     """Of two commands at once the second waits. SettingsError when it waits too long."""
     places.ensure_private(places.proxy)
-    descriptor = os.open(places.proxy / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _lock_file(places.proxy / "daemon.lock")
     try:
         deadline = time.monotonic() + LOCK_SECONDS
         while not _taken(descriptor):
@@ -218,12 +256,33 @@ def _alone(places: Places) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _lock_file(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        # One that is there will do on a disk that can only be read: what runs has to be ended all the same.
+        with suppress(OSError):
+            if path.is_file():
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        raise SettingsError(
+            f"{path} cannot be written ({problem.strerror}); make it writable or set CODEMIE_HOME to another folder"
+        ) from None
+
+
 def _taken(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _open_requests(health: Mapping[str, Any] | None) -> int:
+    try:
+        # The question for its health is one of them.
+        return max(0, int((health or {})["counters"]["exchanges"]["open"]) - 1)
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def _end_of(state: DaemonState) -> str:

@@ -26,8 +26,8 @@ class Answer:
     health: Mapping[str, Any] | None = None
 
 
-def probe(address: str, seconds: float = SECONDS, run_id: str = "") -> Answer:
-    """Ask for /health at "host:port"; no step of it waits longer than `seconds`.
+def probe(address: str, seconds: float = SECONDS, run_id: str = "", ask: bool = True) -> Answer:
+    """Ask for /health at "host:port"; no step of it waits longer than `seconds`. Without `ask` only connect.
 
     "dead-socket": nobody listens, or somebody who is not the proxy called `run_id`. "unhealthy": it takes connections
     and gives no answer. An answer that is none of /health is "ok" too, with no health: local_endpoints may be off.
@@ -40,6 +40,9 @@ def probe(address: str, seconds: float = SECONDS, run_id: str = "") -> Answer:
         return Answer("unhealthy", f"takes no connection within {seconds:g} s")
     except OSError as problem:
         return Answer("dead-socket", f"nobody listens on {address} ({problem.strerror or problem})")
+    if not ask:
+        connection.close()
+        return Answer("ok", SILENT)
     try:
         connection.request("GET", "/health")
         found = _health(connection.getresponse().read(_LARGEST))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,9 @@ def write_state(places: Places, state: DaemonState) -> None:
 
 def remove_state(places: Places) -> None:
     """There is no daemon any more."""
-    state_file(places).unlink(missing_ok=True)
+    # On a disk that can only be read it stays, and tells of processes that are gone.
+    with suppress(OSError):
+        state_file(places).unlink()
 
 
 def _lives(pid: int, started: str) -> bool:

@@ -16,16 +16,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from codemie_core.daemon.journal import Journal
 from codemie_core.daemon.order import Order
 from codemie_core.daemon.patience import Patience
 from codemie_core.daemon.probe import probe
-from codemie_core.daemon.state import DaemonState, remove_state, write_state
+from codemie_core.daemon.state import DaemonState, read_state, remove_state, write_state
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.running import RunningProxy, process_started, running_proxies, this_process
+from codemie_core.running import RunningProxy, process_started, running_proxies, this_process, write_entry
 
 UP_SECONDS = 60.0
 END_SECONDS = 15.0
@@ -81,8 +82,8 @@ class Supervisor:
         self._up_since: float | None = None
         """The proxy that runs now; None when it does not serve yet."""
         self._has_served = False
-        self._tells = False
-        """Has /health ever been answered?"""
+        self._known: RunningProxy | None = None
+        """The one that runs now, as the register has it once it serves."""
         pid, started = this_process()
         self._state = DaemonState(pid, started, time.time(), order, _folder(), order.port)
 
@@ -96,16 +97,18 @@ class Supervisor:
             if wait is None:
                 return 1
             self._rest(wait)
-        remove_state(self._places)
+        found = read_state(self._places)
+        if found is None or found.pid == self._state.pid:
+            remove_state(self._places)
         return 0
 
     def _served(self) -> str:
         """One proxy, from its start to its end; why it ended."""
-        self._up_since = None
+        self._up_since, self._known = None, None
         try:
             proxy = self._start()
-        except OSError as problem:
-            return f"it cannot be started: {problem.strerror}"
+        except (OSError, SettingsError) as problem:
+            return f"it cannot be started: {problem}"
         try:
             return self._up(proxy) or self._watched(proxy)
         finally:
@@ -129,7 +132,7 @@ class Supervisor:
             if proxy.poll() is not None:
                 return _ending(proxy)
             if entry := self._entry(proxy):
-                self._up_since, self._has_served = self._clock(), True
+                self._up_since, self._has_served, self._known = self._clock(), True, entry
                 self._note(port=_port(entry) or self._state.port)
                 return ""
             self._alarm.wait(0.1)
@@ -144,21 +147,32 @@ class Supervisor:
             self._alarm.wait(due - self._clock())
             if self._clock() >= due and proxy.poll() is None:
                 self._bound()
-                trouble = self._looked_at(proxy)
+                self._stay_known(proxy)
+                trouble = self._looked_at()
                 if self._patience.seen(not trouble) and self._state.order.watch:
                     return f"it does not answer: {trouble}"
                 due = self._clock() + (LOOK_AGAIN if trouble else LOOK_EVERY)
         return ""
 
-    def _looked_at(self, proxy: subprocess.Popen[bytes]) -> str:
-        entry = self._entry(proxy)
-        if entry is None:
-            return "it is not in the register"
-        found = probe(_address(entry), LOOK_SECONDS, entry.run_id)
-        self._tells |= found.health is not None
-        # Where nobody of ours answers /health it goes to the upstream, which may take its time.
-        well = found.state == "ok" or (found.state == "unhealthy" and not self._tells)
-        return "" if well else found.words
+    def _stay_known(self, proxy: subprocess.Popen[bytes]) -> None:
+        """Who is in no file can be found by nobody, and so is never used, and never ended."""
+        with suppress(OSError, SettingsError):
+            found = read_state(self._places)
+            # Of another daemon it is left alone; ours may be older than what a full disk did not take.
+            if found is None or (found.pid == self._state.pid and found != self._state):
+                write_state(self._places, self._state)
+            if entry := self._entry(proxy):
+                self._known = entry
+            elif self._known:
+                write_entry(self._places, self._known)
+
+    def _looked_at(self) -> str:
+        if self._known is None:
+            return ""
+        # Where it does not answer /health itself, its upstream would get a request that no agent has made.
+        ask = self._known.answers_health
+        found = probe(_address(self._known), LOOK_SECONDS, self._known.run_id, ask)
+        return "" if found.state == "ok" else found.words
 
     def _again(self, trouble: str) -> float | None:
         """Seconds until the next start; None when there is none."""
@@ -188,7 +202,10 @@ class Supervisor:
             proxy.wait()
 
     def _entry(self, proxy: subprocess.Popen[bytes]) -> RunningProxy | None:
-        return next((one for one in running_proxies(self._places) if one.pid == proxy.pid), None)
+        try:
+            return next((one for one in running_proxies(self._places) if one.pid == proxy.pid), None)
+        except (OSError, subprocess.SubprocessError):
+            return self._known  # Nobody can look: no reason to end one that serves.
 
     def _note(self, **changed: object) -> None:
         self._state = dataclasses.replace(self._state, **changed)  # type: ignore[arg-type] # fields of it, by name

@@ -17,7 +17,8 @@ from codemie_core.demo.stage import SceneFailed, Stage, set_stage
 
 _NEXT = """\
 [bold]Next[/]
-   codemie-proxy start https://api.anthropic.com    a proxy for your own agent; it prints the line that sends it there
+   codemie-proxy run claude                         your own agent, with a proxy for as long as it runs
+   codemie-proxy start https://api.anthropic.com    a proxy that stays; it prints the lines that send agents there
    codemie-proxy status                             the proxies that run, and how they are
    codemie-proxy config init                        a settings file that explains every setting
    (from a checkout: ./run.sh in the place of codemie-proxy)"""

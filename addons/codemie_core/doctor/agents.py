@@ -12,6 +12,7 @@ from codemie_core.doctor.surroundings import Surroundings
 from codemie_core.launch.agents import AGENTS, LaunchAgent
 from codemie_core.launch.environment import Via
 from codemie_core.launch.traps import Look, Trap, traps
+from codemie_core.logs.log_text import printable
 
 
 def installed(around: Surroundings) -> Iterator[Finding]:
@@ -31,7 +32,13 @@ def overriding(around: Surroundings) -> Iterator[Finding]:
             continue
         for trap, ways in _found(agent, around).items():
             quiet = False
-            yield warning("overriding", f"{agent.title}, {' and '.join(ways)}: {trap.file}: {trap.key}", trap.words)
+            what, _, helps = trap.words.partition(": ")
+            # A cloned repository may have chosen these names.
+            file, key = printable(str(trap.file)), printable(trap.key)
+            words = f"{agent.title}, {' and '.join(ways)}: {file}: {key} {what}"
+            if trap.managed:
+                helps = f"it is an administrator's: ask for {key} to be taken out of {file}"
+            yield warning("overriding", words, helps or f"take {key} out of {file}")
     if quiet:
         yield ok("overriding", "no settings file of an agent overrules the proxy")
 

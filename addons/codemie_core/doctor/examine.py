@@ -1,4 +1,4 @@
-"""Running the checks: none takes longer than it may, and none takes the others down."""
+"""Running the checks: none takes longer than it may, none takes the others down, and none shows a secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from codemie_core.doctor.finding import Finding, Room, warning
 from codemie_core.doctor.surroundings import Surroundings
-from codemie_core.redact import redact_text
+from codemie_core.redact import redact_quoted, redact_text
 
 SECONDS = 10.0
 
@@ -30,6 +30,8 @@ class Check:
 def examine(checks: Sequence[Check], around: Surroundings) -> list[Finding]:
     """The findings of all checks, in their order."""
     wanted = [check for check in checks if not (check.far and around.offline)]
+    # First of all, as whoever reads the register takes out what the report is to tell of.
+    _begin(Check("register", "Proxies", _registered, SECONDS), around).wait()
     # Those that wait for somebody else begin first. The others take turns: they import, and they have one processor.
     begun = {check.id: _begin(check, around) for check in wanted if check.far}
     for check in wanted:
@@ -44,7 +46,7 @@ class _Looking:
 
     def __init__(self, check: Check, around: Surroundings) -> None:
         self._check, self._around = check, around
-        self._found: list[Finding] | None = None
+        self._found: list[Finding] = []
         self._until = time.monotonic() + check.seconds
         self._thread = threading.Thread(target=self._look, name=f"doctor {check.id}", daemon=True)
         self._thread.start()
@@ -54,19 +56,30 @@ class _Looking:
 
     def findings(self) -> list[Finding]:
         self.wait()
-        found = self._found
-        if found is None:
-            words = f"could not be looked at within {self._check.seconds:g} s"
-            found = [warning(self._check.id, words, "try again; what it looks at hangs")]
-        return [dataclasses.replace(one, room=self._check.room) for one in found]
+        hangs, found = self._thread.is_alive(), list(self._found)
+        if hangs:
+            words = f"could not be looked at{' any further' if found else ''} within {self._check.seconds:g} s"
+            found.append(warning(self._check.id, words, "try again; what it looks at hangs"))
+        return [self._shown(one) for one in found]
+
+    def _shown(self, one: Finding) -> Finding:
+        """What is told may quote a setting or a file that somebody put a password into."""
+        return dataclasses.replace(one, what=redact_quoted(one.what), fix=redact_quoted(one.fix), room=self._check.room)
 
     def _look(self) -> None:
         try:
-            self._found = list(self._check.run(self._around))
+            for one in self._check.run(self._around):
+                self._found.append(one)
         except BaseException as error:
-            # What one check dies of is a finding, not the end of the others. Its words may quote what it read.
+            # What one check dies of is a finding, not the end of the others.
             words = f"could not be looked at: {type(error).__name__}: {redact_text(str(error))[:300]}"
-            self._found = [warning(self._check.id, words, "mend what it names; if it is a mistake of ours, report it")]
+            fix = "mend what it names; if it is a mistake of ours, report it"
+            self._found.append(warning(self._check.id, words, fix))
+
+
+def _registered(around: Surroundings) -> Iterable[Finding]:
+    _ = around.register
+    return ()
 
 
 def _begin(check: Check, around: Surroundings) -> _Looking:

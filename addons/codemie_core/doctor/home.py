@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -13,24 +14,33 @@ from codemie_core.doctor.surroundings import Surroundings
 
 LITTLE, LOW = 100 * 1024 * 1024, 1024 * 1024 * 1024
 _OTHERS = 0o077
+_ELSEWHERE = "set CODEMIE_HOME to a folder of your own"
 
 
 def ownership(around: Surroundings) -> Iterator[Finding]:
     """The home itself."""
     home = around.places.home
-    if not home.exists():
+    if home.is_symlink() or home.exists():
+        yield _there(home)
+    else:
         parent = _nearest(home)
         if os.access(parent, os.W_OK):
             yield note("home", f"{home} does not exist yet; the first start makes it")
         else:
-            yield problem("home", f"{home} cannot be made in {parent}", "set CODEMIE_HOME to a folder of your own")
-        return
-    if home.stat().st_uid != os.geteuid():
-        yield problem("home", f"{home} belongs to another user", "set CODEMIE_HOME to a folder of your own")
-    elif not os.access(home, os.W_OK):
-        yield problem("home", f"{home} cannot be written", f"chmod u+rwx {home}")
-    else:
-        yield ok("home", str(home))
+            yield problem("home", f"{home} cannot be made in {parent}", _ELSEWHERE)
+
+
+def _there(home: Path) -> Finding:
+    if not home.is_dir():
+        return problem("home", f"{home} is no folder", f"move it away, or {_ELSEWHERE}")
+    found = home.stat()
+    if found.st_uid != os.geteuid():
+        return problem("home", f"{home} belongs to another user", f"{_own(home, recursive=True)}, or {_ELSEWHERE}")
+    if os.access(home, os.W_OK | os.X_OK):
+        return ok("home", str(home))
+    closed = found.st_mode & stat.S_IRWXU != stat.S_IRWXU
+    # Else the disk is one that can only be read.
+    return problem("home", f"{home} cannot be written", _command("chmod", "u+rwx", home) if closed else _ELSEWHERE)
 
 
 def permissions(around: Surroundings) -> Iterator[Finding]:
@@ -80,12 +90,21 @@ def _open(path: Path, wanted: int) -> Iterator[Finding]:
         except OSError:
             return
     if found.st_uid != os.geteuid():
-        yield problem("permissions", f"{path} belongs to another user", f"chown {os.geteuid()} {path}")
+        yield problem("permissions", f"{path} belongs to another user", _own(path))
     elif found.st_mode & _OTHERS:
         mode = stat.S_IMODE(found.st_mode)
         # A start is refused with a vault key that others may read; all else is closed, or only a folder away.
         level = problem if path.name in ("vault.key", "mitmproxy-ca.pem") else warning
-        yield level("permissions", f"{path} may be read by others ({mode:04o})", f"chmod {wanted:o} {path}")
+        yield level("permissions", f"{path} may be read by others ({mode:04o})", _command("chmod", f"{wanted:o}", path))
+
+
+def _own(path: Path, recursive: bool = False) -> str:
+    """Only root can give a file to somebody else."""
+    return _command("sudo", "chown", *(("-R",) if recursive else ()), os.geteuid(), path)
+
+
+def _command(*words: object) -> str:
+    return shlex.join(map(str, words))
 
 
 def _nearest(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import locale
 import platform
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -42,6 +43,21 @@ _BREAKS: Mapping[str, str] = {
     "listen_port": "is overruled by --port only",
 }
 _STOPS = ("stream_large_bodies", "connection_strategy")
+_ROOT = Path(__file__).parents[3]
+"""The checkout, when this is one."""
+
+
+def install_line(*wanted: str) -> str:
+    """The command that brings a library to this very Python, which may have no pip of its own."""
+    pip = [sys.executable, "-m", "pip", "install"]
+    return shlex.join([*(pip if find_spec("pip") else ("uv", "pip", "install", "--python", sys.executable)), *wanted])
+
+
+def extra_line(name: str) -> str:
+    """The same for one of our extras: of the checkout where this is one, as no index need know us."""
+    if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "constraints.txt").is_file():
+        return install_line("-c", str(_ROOT / "constraints.txt"), "-e", f"{_ROOT}[{name}]")
+    return install_line(f"codemie-proxy[{name}]")
 
 
 def python(_: Surroundings) -> Iterator[Finding]:
@@ -64,12 +80,15 @@ def python(_: Surroundings) -> Iterator[Finding]:
 
 def mitmproxy(_: Surroundings) -> Iterator[Finding]:
     """Its version, and whether its internals are those the bundle was tested with."""
-    from codemie_core.seams import dispatch, install, socket_layer
-    from codemie_core.seams.shape import TESTED as TESTED_MITMPROXY
-
+    try:
+        from codemie_core.seams import dispatch, install, socket_layer, tunnel
+        from codemie_core.seams.shape import TESTED as TESTED_MITMPROXY
+    except ImportError as missing:
+        yield problem("mitmproxy", f"mitmproxy cannot be loaded: {missing}", install_line("mitmproxy>=12.2,<13"))
+        return
     # Once our layers are in their places, theirs can no longer be looked at.
-    mismatch = None if install.installed() else install.SHAPE.mismatch()
-    back = f"pip install --force-reinstall 'mitmproxy=={TESTED_MITMPROXY}'"
+    mismatch = (None if install.installed() else install.SHAPE.mismatch()) or tunnel.SHAPE.mismatch()
+    back = install_line("--force-reinstall", f"mitmproxy=={TESTED_MITMPROXY}")
     if mismatch:
         yield problem("mitmproxy", mismatch.partition(": pip")[0], back)
         return
@@ -93,7 +112,7 @@ def extras(around: Surroundings) -> Iterator[Finding]:
     for name, what in missing.items():
         needed = name == "postgres"
         level = problem if needed else note
-        yield level("extras", f"{name} is not installed: no {what}", f"pip install 'codemie-proxy[{name}]'")
+        yield level("extras", f"{name} is not installed: no {what}", extra_line(name))
 
 
 def mitmproxy_settings(around: Surroundings) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
@@ -10,12 +11,12 @@ from codemie_core.credential import is_loopback
 from codemie_core.doctor.finding import Finding, note, ok, problem, warning
 from codemie_core.doctor.proxies import ports
 from codemie_core.doctor.surroundings import Surroundings
-from codemie_core.egress import Egress, OutboundProxy, egress_from_env
+from codemie_core.egress import Egress, OutboundProxy, bypasses, egress_from_env
 from codemie_core.errors import SettingsError
 from codemie_core.scope import MODEL_API_HOSTS
 
 BASE_URLS = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
-_LOCAL = "NO_PROXY=127.0.0.1,localhost"
+_LOCAL = "127.0.0.1,localhost"
 
 
 def outbound(around: Surroundings) -> Iterator[Finding]:
@@ -77,9 +78,12 @@ def _around_the_company(around: Surroundings, found: list[tuple[str, str, int]])
     except SettingsError:
         return
     proxy = egress.proxies.get("http")
-    if found and proxy and not is_loopback(proxy.host) and not egress.bypass:
-        words = f"agents may look for {found[0][1]}:{found[0][2]} through the outbound proxy {proxy.host}:{proxy.port}"
-        yield warning("no_proxy", words, f"export {_LOCAL} no_proxy=127.0.0.1,localhost")
+    missed = [(host, port) for _, host, port in found if not any(bypasses(rule, host, port) for rule in egress.bypass)]
+    if missed and proxy and not is_loopback(proxy.host):
+        host, port = missed[0]
+        words = f"agents may look for {host}:{port} through the outbound proxy {proxy.host}:{proxy.port}"
+        value = ",".join([*egress.bypass, _LOCAL])
+        yield warning("no_proxy", words, shlex.join(["export", f"NO_PROXY={value}", f"no_proxy={value}"]))
 
 
 def _base_urls(environ: Mapping[str, str]) -> Iterator[tuple[str, str, int]]:

@@ -38,6 +38,8 @@ SYSTEM_BUNDLES = (
     "/etc/ssl/ca-bundle.pem",  # openSUSE
     "/etc/ssl/cert.pem",  # macOS, Alpine, BSD
 )
+BUNDLE = "trust"
+"""What the names of bundles begin with."""
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _LARGEST = 16 * 1024 * 1024
 """Bytes of one file of authorities; the usual ones have some 200 KB."""
@@ -69,7 +71,7 @@ def make_trust(places: Places, environ: Mapping[str, str], system: Sequence[str]
     if _inherited(places, environ) and set(own) <= set(certificates_of(bundle)):
         return Trust(certificate, bundle)
     named = [Path(environ[name]).expanduser() for name in TRUST_VARIABLES if environ.get(name)]
-    roots = _unique(_chain(_base(environ, system), *map(certificates_of, named), own))
+    roots = _unique(_chain(_base(environ, system, own), *map(certificates_of, named), own))
     text = b"".join(_pem(der) for der in roots)
     if not bundle.exists() or bundle.read_bytes() != text:
         places.write_private(bundle, text)
@@ -80,10 +82,10 @@ def bundle_path(places: Places, environ: Mapping[str, str]) -> Path:
     """Where `make_trust` puts the bundle. Environments that name other authorities do not write over each other's."""
     if _inherited(places, environ):
         return Path(environ["SSL_CERT_FILE"])
-    named = [f"{name}={environ[name]}" for name in ("SSL_CERT_DIR", *TRUST_VARIABLES) if environ.get(name)]
+    named = [f"{name}={_absolute(environ[name])}" for name in ("SSL_CERT_DIR", *TRUST_VARIABLES) if environ.get(name)]
     if not named:
-        return places.ca / "trust.pem"
-    return places.ca / f"trust-{hashlib.sha256(chr(0).join(named).encode()).hexdigest()[:12]}.pem"
+        return places.ca / f"{BUNDLE}.pem"
+    return places.ca / f"{BUNDLE}-{hashlib.sha256(chr(0).join(named).encode()).hexdigest()[:12]}.pem"
 
 
 def trust_variables(trust: Trust, environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -93,12 +95,18 @@ def trust_variables(trust: Trust, environ: Mapping[str, str]) -> Mapping[str, st
 
 def _inherited(places: Places, environ: Mapping[str, str]) -> bool:
     """Does this environment name a bundle of ours already? Then we were started by what we had started."""
-    named = environ.get("SSL_CERT_FILE")
-    return bool(named) and Path(str(named)).parent == places.ca
+    named = Path(environ.get("SSL_CERT_FILE", ""))
+    # Not our certificate alone, or with its key, which lie there, too.
+    return named.parent == places.ca and named.name.startswith(BUNDLE)
 
 
-def _base(environ: Mapping[str, str], system: Sequence[str]) -> list[bytes]:
-    """What replaces the usual authorities where it is named, else those."""
+def _absolute(path: str) -> str:
+    """The same name means another file in another folder."""
+    return ":".join(str(Path(part).expanduser().absolute()) for part in path.split(":"))
+
+
+def _base(environ: Mapping[str, str], system: Sequence[str], own: Sequence[bytes]) -> list[bytes]:
+    """What replaces the usual authorities where it is named, else those. To name ours alone replaces nothing."""
     named = [Path(environ[name]).expanduser() for name in ("SSL_CERT_FILE",) if environ.get(name)]
     if folder := environ.get("SSL_CERT_DIR"):
         for part in folder.split(":"):
@@ -108,7 +116,8 @@ def _base(environ: Mapping[str, str], system: Sequence[str]) -> list[bytes]:
                 continue  # OpenSSL passes over it, too.
     paths = ssl.get_default_verify_paths()
     usual = [Path(path) for path in (paths.cafile, *system, certifi.where()) if path]
-    return _chain(*map(certificates_of, named)) or next(filter(None, map(certificates_of, usual)), [])
+    found = [der for der in _chain(*map(certificates_of, named)) if der not in own]
+    return found or next(filter(None, map(certificates_of, usual)), [])
 
 
 def certificates_of(path: Path) -> list[bytes]:

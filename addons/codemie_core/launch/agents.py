@@ -6,7 +6,7 @@ what CodeMie's own tools set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
@@ -31,6 +31,27 @@ class Pointer:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What an agent wants before it asks a vendor anything."""
+
+    vendor: str
+    """Its host."""
+    variables: tuple[str, ...]
+    """One is enough; the first one is set when the proxy signs in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Settings without which an agent does not start in base-url mode, for users who have chosen nothing."""
+
+    variable: str
+    """Names the file whose settings count less than all others."""
+    files: tuple[str, ...]
+    """Where that file is otherwise."""
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchAgent:
     """What there is to know about an agent before it starts."""
 
@@ -47,14 +68,16 @@ class LaunchAgent:
     """Its vendor's hosts, which are decrypted in https-proxy mode."""
     pointers: tuple[Pointer, ...] = ()
     """() when it has no base URL setting: then there is https-proxy mode only."""
-    keys: tuple[tuple[str, ...], ...] = ()
-    """Variables with a key. Of each group one is enough; the first one is set when the proxy signs in."""
+    keys: tuple[Key, ...] = ()
     arguments: tuple[str, ...] = ()
     """Put before the user's in base-url mode. `{url}` as above, `{key}` is the first variable with a key."""
     keyless: tuple[str, ...] = ()
     """Put there instead when no variable holds a key: the agent's own login goes along."""
     removed: tuple[str, ...] = ()
     """Variables that would lead past the proxy, in either mode."""
+    no_base_url: tuple[str, ...] = ()
+    """Variables that choose a way to sign in for which there is https-proxy mode only."""
+    defaults: Defaults | None = None
     logins: tuple[str, ...] = ()
     """Files that are there when somebody is logged in, below the home folder."""
     settings_argument: str = ""
@@ -63,6 +86,11 @@ class LaunchAgent:
     """Ids of what may overrule all this; see traps.py."""
     fixed: Mapping[str, str] = field(default_factory=dict)
     """Further variables of base-url mode, where the user has not set them."""
+
+    @property
+    def key_variables(self) -> Iterator[str]:
+        """All that may hold a key, those it would take first in front."""
+        return (name for key in self.keys for name in key.variables)
 
     @property
     def base_url(self) -> Mapping[str, str]:
@@ -96,7 +124,7 @@ _KNOWN = (
         hosts=(ANTHROPIC,),
         pointers=(Pointer(ANTHROPIC, "ANTHROPIC_BASE_URL"),),
         # As a bearer token it needs no approval; an API key is asked about once.
-        keys=(("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),),
+        keys=(Key(ANTHROPIC, ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")),),
         removed=("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"),
         logins=(".claude/.credentials.json", ".claude.json"),
         settings_argument="--settings",
@@ -111,7 +139,7 @@ _KNOWN = (
         default_target=f"https://{OPENAI}",
         hosts=(OPENAI, "chatgpt.com"),
         pointers=(Pointer(OPENAI, "OPENAI_BASE_URL", "{url}/v1"),),
-        keys=(("CODEX_API_KEY", "OPENAI_API_KEY"),),
+        keys=(Key(OPENAI, ("CODEX_API_KEY", "OPENAI_API_KEY")),),
         # Its auth.json counts more than any variable; a provider of one's own counts more than auth.json.
         arguments=(*_CODEX_PROVIDER, "-c", 'model_providers.codemie-proxy.env_key="{key}"'),
         keyless=(*_CODEX_PROVIDER, "-c", "model_providers.codemie-proxy.requires_openai_auth=true"),
@@ -127,8 +155,15 @@ _KNOWN = (
         default_target=f"https://{GOOGLE}",
         hosts=(GOOGLE, "cloudcode-pa.googleapis.com"),
         pointers=(Pointer(GOOGLE, "GOOGLE_GEMINI_BASE_URL"),),
-        keys=(("GEMINI_API_KEY", "GOOGLE_API_KEY"),),
-        removed=("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA"),
+        keys=(Key(GOOGLE, ("GEMINI_API_KEY",)),),
+        removed=("GOOGLE_GENAI_USE_VERTEXAI",),
+        no_base_url=("GOOGLE_GENAI_USE_GCA",),
+        # A base URL alone makes it choose a way to sign in that it then calls invalid.
+        defaults=Defaults(
+            "GEMINI_CLI_SYSTEM_DEFAULTS_PATH",
+            ("/etc/gemini-cli/system-defaults.json", "/Library/Application Support/GeminiCli/system-defaults.json"),
+            MappingProxyType({"security": {"auth": {"selectedType": "gemini-api-key"}}}),
+        ),
         logins=(".gemini/oauth_creds.json",),
         traps=("gemini-settings",),
     ),
@@ -148,7 +183,11 @@ _KNOWN = (
                 (GOOGLE, "google", "{url}/v1beta"),
             )
         ),
-        keys=(("ANTHROPIC_API_KEY",), ("OPENAI_API_KEY",), ("GOOGLE_GENERATIVE_AI_API_KEY", "GEMINI_API_KEY")),
+        keys=(
+            Key(ANTHROPIC, ("ANTHROPIC_API_KEY",)),
+            Key(OPENAI, ("OPENAI_API_KEY",)),
+            Key(GOOGLE, ("GOOGLE_GENERATIVE_AI_API_KEY", "GEMINI_API_KEY")),
+        ),
         logins=(".local/share/opencode/auth.json",),
         traps=("opencode-config",),
     ),
@@ -164,7 +203,7 @@ _KNOWN = (
             Pointer("api.moonshot.ai", "KIMI_MODEL_BASE_URL", "{url}/v1"),
             Pointer("api.moonshot.ai", "KIMI_BASE_URL", "{url}/v1"),
         ),
-        keys=(("KIMI_MODEL_API_KEY", "KIMI_API_KEY"),),
+        keys=(Key("api.moonshot.ai", ("KIMI_MODEL_API_KEY", "KIMI_API_KEY")),),
     ),
     LaunchAgent(
         name="copilot",
@@ -175,7 +214,7 @@ _KNOWN = (
         default_target=f"https://{ANTHROPIC}",
         hosts=("*.githubcopilot.com",),
         pointers=(Pointer(ANTHROPIC, "COPILOT_PROVIDER_BASE_URL"),),
-        keys=(("COPILOT_PROVIDER_API_KEY", "COPILOT_PROVIDER_BEARER_TOKEN"),),
+        keys=(Key(ANTHROPIC, ("COPILOT_PROVIDER_API_KEY", "COPILOT_PROVIDER_BEARER_TOKEN")),),
         fixed=MappingProxyType({"COPILOT_PROVIDER_TYPE": "anthropic"}),
     ),
     LaunchAgent(
@@ -186,7 +225,7 @@ _KNOWN = (
         api="anthropic",
         default_target=f"https://{ANTHROPIC}",
         hosts=(ANTHROPIC, OPENAI, GOOGLE),
-        keys=(("ANTHROPIC_API_KEY",),),
+        keys=(Key(ANTHROPIC, ("ANTHROPIC_API_KEY",)),),
     ),
 )
 
@@ -206,9 +245,9 @@ GENERIC = LaunchAgent(
         Pointer(GOOGLE, "GOOGLE_GEMINI_BASE_URL"),
     ),
     keys=(
-        ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
-        ("OPENAI_API_KEY",),
-        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        Key(ANTHROPIC, ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")),
+        Key(OPENAI, ("OPENAI_API_KEY",)),
+        Key(GOOGLE, ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
     ),
 )
 """A script, an SDK, an editor: all variables that the SDKs of the vendors read."""

@@ -112,7 +112,7 @@ def _usual(agent: LaunchAgent, command: str, environ: Mapping[str, str]) -> tupl
 def _vendor(agent: LaunchAgent, command: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """As `_usual`. In https-proxy mode the agent's base URL is taken from it; so its key must not be that host's."""
     vendors = {pointer.vendor for pointer in agent.pointers}
-    key = next((name for group in agent.keys for name in group if environ.get(name)), "")
+    key = next(filter(environ.get, agent.key_variables), "")
     for variable in agent.base_url:
         url = environ.get(variable)
         if key and url and parse_target(url, variable).host not in vendors:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
+from urllib.parse import quote
 
 from codemie_core.egress import bypasses
 from codemie_core.errors import SettingsError
@@ -23,7 +24,7 @@ _ANY_PROXY = ("https_proxy", "http_proxy", "all_proxy")
 _SECRET = re.compile(
     r"CODEMIE_(VAULT_\w+|DATABASE_URL|\w*(TOKEN|SECRET|PASSWORD|CREDENTIAL|COOKIE|API_KEY|PRIVATE_KEY)\w*)"
 )
-_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_LOGIN_IN_URL = re.compile(r"://[^/@\s]+@")
 VENDOR_HOSTS = frozenset(pointer.vendor for agent in (*AGENTS.values(), GENERIC) for pointer in agent.pointers)
 """Of those a target may be: all others are gateways, and may serve any API."""
 NO_BASE_URL = "{title} has no setting for a base URL that could be given for one run: use --via https-proxy"
@@ -53,10 +54,14 @@ class Circumstances:
 
     target_host: str = ""
     """Where the proxy leads to, in base-url mode."""
-    signs_in: bool = False
-    """Does the proxy put a credential of its own on requests?"""
+    signed_in: Collection[str] = ()
+    """Vendors, by host, on whose requests the proxy puts a credential of its own."""
     logged_in: bool = False
     """Has the agent a login of its own?"""
+    defaults: Mapping[str, str] = MappingProxyType({})
+    """See defaults.py."""
+    client_key: str = ""
+    """What the agent has to show to the proxy."""
     secrets: Collection[str] = ()
     """Further variables that only the proxy needs."""
 
@@ -88,15 +93,15 @@ def _base_url(agent: LaunchAgent, url: str, environ: Mapping[str, str], known: C
     pointers = pointers_to(agent, known.target_host)
     if not pointers:
         raise SettingsError(NO_BASE_URL.format(title=agent.title))
-    changed = {name: value for name, value in agent.fixed.items() if not environ.get(name)}
+    changed = {name: value for name, value in agent.fixed.items() if not environ.get(name)} | dict(known.defaults)
     for pointer in pointers:
         changed |= _pointed(pointer, url, {**environ, **changed})
-    changed |= _keys(agent, environ, known)
+    changed |= _client_keys(agent, pointers, environ, known) or _keys(agent, environ, known)
     if any(environ.get(name) or environ.get(name.upper()) for name in _ANY_PROXY):
         changed |= direct(environ, ())
-    key = next((name for group in agent.keys for name in group if {**environ, **changed}.get(name)), "")
+    key = next((name for name in agent.key_variables if {**environ, **changed}.get(name)), "")
     arguments = agent.arguments if key or not agent.keyless else agent.keyless
-    removed, notes = _removed(agent.removed, environ)
+    removed, notes = _removed((*agent.removed, *agent.no_base_url), environ)
     filled = tuple(one.replace("{url}", url).replace("{key}", key) for one in arguments)
     return Prepared(changed, removed, filled, notes=notes)
 
@@ -104,6 +109,8 @@ def _base_url(agent: LaunchAgent, url: str, environ: Mapping[str, str], known: C
 def _https_proxy(
     agent: LaunchAgent, url: str, trust: Trust, environ: Mapping[str, str], known: Circumstances
 ) -> Prepared:
+    if known.client_key:
+        url = url.replace("://", f"://codemie-proxy:{quote(known.client_key, safe='')}@")
     changed = dict.fromkeys(PROXY_VARIABLES, url) | dict(trust_variables(trust, environ)) | direct(environ, agent.hosts)
     if not known.logged_in:
         changed |= _keys(agent, environ, known)
@@ -142,10 +149,19 @@ def _document(variable: str, text: str) -> dict[str, Any]:
     return copy.deepcopy(found)
 
 
-def _keys(agent: LaunchAgent, environ: Mapping[str, str], known: Circumstances) -> dict[str, str]:
-    if not known.signs_in:
+def _client_keys(
+    agent: LaunchAgent, pointers: Sequence[Pointer], environ: Mapping[str, str], known: Circumstances
+) -> dict[str, str]:
+    if not known.client_key:
         return {}
-    return {group[0]: PROXY_HANDLED for group in agent.keys if not any(environ.get(name) for name in group)}
+    led = {pointer.vendor for pointer in pointers}
+    wanted = (key.variables for key in agent.keys if key.vendor in led)
+    return {names[0]: known.client_key for names in wanted if known.client_key not in map(environ.get, names)}
+
+
+def _keys(agent: LaunchAgent, environ: Mapping[str, str], known: Circumstances) -> dict[str, str]:
+    wanted = (key.variables for key in agent.keys if key.vendor in known.signed_in)
+    return {names[0]: PROXY_HANDLED for names in wanted if not any(environ.get(name) for name in names)}
 
 
 def direct(environ: Mapping[str, str], hosts: Sequence[str]) -> dict[str, str]:
@@ -169,4 +185,4 @@ def without_secrets(environ: Mapping[str, str], further: Collection[str] = ()) -
 
 
 def _is_secret(name: str, value: str) -> bool:
-    return bool(_SECRET.fullmatch(name)) or (name.startswith("CODEMIE_") and bool(_PASSWORD_IN_URL.search(value)))
+    return bool(_SECRET.fullmatch(name)) or (name.startswith("CODEMIE_") and bool(_LOGIN_IN_URL.search(value)))

@@ -93,6 +93,7 @@ class KeptProxy:
         with self._lock:
             if self._ending.is_set():
                 return False
+            self._own.stop()  # It has ended, and leaves a descriptor.
             try:
                 self._own = self._start(goes_on=True)
             except CodemieError:

@@ -12,6 +12,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+from codemie_core.running import LENT
+
 KEEP = b"k"
 
 
@@ -21,7 +23,9 @@ def wait_for_end(descriptor: int, end: Callable[[], None]) -> None:
         told = os.read(descriptor, 1)
     finally:
         os.close(descriptor)
-    if told != KEEP:
+    if told == KEEP:
+        LENT.clear()
+    else:
         end()
 
 
@@ -29,6 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command line with the rest of the arguments."""
     from codemie_core.cli import app
 
+    LENT.set()
     # SIGTERM ends mitmproxy in good order, and what has not got that far at once.
     end = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731 - it is one word long
     threading.Thread(target=wait_for_end, args=(int(arguments[0]), end), name="lifeline", daemon=True).start()

@@ -1,14 +1,15 @@
 """A run within a run: an agent that was started here starts another, or itself, from its own shell.
 
 What is set for an agent is inherited by all that it starts. The variable RUN says what that was and what stood there
-before, so that a run within it does not take the outer proxy for the user's own gateway.
+before, so that a run within it does not take the outer proxy for the user's own gateway. `env` sets it in a shell, too.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -62,11 +63,40 @@ def outer_run(environ: Mapping[str, str]) -> Outer | None:
         return None
 
 
+def leave_outer_run(environ: MutableMapping[str, str]) -> None:
+    """Put this process outside the run it is in, whose proxy may end before it."""
+    if (outer := outer_run(environ)) is None:
+        return
+    undone = outer.undone(environ)
+    environ.clear()
+    environ.update(undone)
+
+
 def marked(
     agent: LaunchAgent, via: Via, url: str, prepared: Prepared, environ: Mapping[str, str], depth: int = 1
 ) -> dict[str, str]:
     """The agent's environment, with what a run within it has to know. No secret that was taken out is in it."""
+    return prepared.applied(environ) | {RUN: _mark(agent, via, url, prepared, environ, {}, depth)}
+
+
+def remembered(
+    agent: LaunchAgent, via: Via, url: str, prepared: Prepared, environ: Mapping[str, str], outer: Outer | None
+) -> Prepared:
+    """The same for a shell that is told by `env`, again and again for all we know: it adds to what the shell knows."""
+    before, depth = (outer.before, outer.depth) if outer else ({}, 0)
+    mark = _mark(agent, via, url, prepared, environ, before, depth)
+    return dataclasses.replace(prepared, set={**prepared.set, RUN: mark})
+
+
+def _mark(
+    agent: LaunchAgent,
+    via: Via,
+    url: str,
+    prepared: Prepared,
+    environ: Mapping[str, str],
+    before: Mapping[str, str | None],
+    depth: int,
+) -> str:
     changed = (*prepared.set, *(name for name in prepared.removed if name not in prepared.hidden))
-    before = {name: None if name in prepared.hidden else environ.get(name) for name in changed}
-    document = {"agent": agent.name, "via": via, "url": url, "before": before, "depth": depth}
-    return prepared.applied(environ) | {RUN: json.dumps(document)}
+    was = {name: None if name in prepared.hidden else environ.get(name) for name in changed}
+    return json.dumps({"agent": agent.name, "via": via, "url": url, "before": {**before, **was}, "depth": depth})

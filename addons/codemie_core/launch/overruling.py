@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from codemie_core.launch.agents import LaunchAgent
 from codemie_core.launch.environment import Prepared, direct
 from codemie_core.launch.traps import PROXIES, Trap
+from codemie_core.logs.log_text import printable
 
 OVERRULED = "{file}: {key} is overruled for this run, by {argument}"
 
@@ -21,17 +22,23 @@ def overrule(
     None where the user gives that argument; the others keep their own words.
     """
     argument = agent.settings_argument
-    taken = not argument or any(one.partition("=")[0] == argument for one in arguments)
-    helped = [] if taken else [trap for trap in found if trap.variable and not trap.managed]
+    helped = [trap for trap in found if trap.variable and not trap.managed]
+    helped = helped if takes_settings(agent, arguments) else []
     values: dict[str, str] = {}
     for trap in helped:
         values |= _instead(agent, prepared, trap.variable, environ)
     notes = [
-        OVERRULED.format(file=trap.file, key=trap.key, argument=argument) if trap in helped else str(trap)
+        printable(OVERRULED.format(file=trap.file, key=trap.key, argument=argument)) if trap in helped else str(trap)
         for trap in found
     ]
     added = (argument, json.dumps({"env": values})) if values else ()
     return dataclasses.replace(prepared, arguments=(*added, *prepared.arguments), notes=(*prepared.notes, *notes))
+
+
+def takes_settings(agent: LaunchAgent, arguments: Sequence[str]) -> bool:
+    """Has it an argument for settings, and does its user leave it to us?"""
+    argument = agent.settings_argument
+    return bool(argument) and not any(one.partition("=")[0] == argument for one in arguments)
 
 
 def _instead(agent: LaunchAgent, prepared: Prepared, variable: str, environ: Mapping[str, str]) -> Mapping[str, str]:

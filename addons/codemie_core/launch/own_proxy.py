@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from codemie_core.errors import CodemieError
 from codemie_core.launch.lifeline import KEEP
 from codemie_core.places import Places
-from codemie_core.running import RunningProxy, running_proxies
+from codemie_core.running import RunningProxy, running_proxies, write_entry
 
 UP_SECONDS = 60.0
 END_SECONDS = 15.0
@@ -94,6 +95,9 @@ class OwnProxy:
         if not self.kept and self.runs:
             os.write(self._line, KEEP)
             self.kept = True
+            for entry in running_proxies(self._places):
+                if entry.pid == self.pid:
+                    write_entry(self._places, replace(entry, lent=False))
 
     def stop(self) -> None:
         """End it, unless it is kept, and wait for that."""

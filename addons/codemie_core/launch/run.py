@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 import time
@@ -12,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codemie_core.errors import SettingsError
+from codemie_core.interception.rules import parse_rules
 from codemie_core.launch import destination, serving
 from codemie_core.launch.agents import LaunchAgent, agent_for
 from codemie_core.launch.child import Child
+from codemie_core.launch.client_key import client_key
+from codemie_core.launch.defaults import defaults_for
 from codemie_core.launch.destination import Destination
-from codemie_core.launch.environment import Circumstances, Prepared, Via, prepare, without_secrets
+from codemie_core.launch.environment import Circumstances, Prepared, Via, pointers_to, prepare, without_secrets
 from codemie_core.launch.kept_proxy import KeptProxy
+from codemie_core.launch.meant import keep_keys_home
 from codemie_core.launch.nesting import DEEPEST, LOOP, marked, outer_run
 from codemie_core.launch.overruling import overrule
 from codemie_core.launch.pool_facts import PoolFacts, pool_facts
@@ -67,6 +72,7 @@ class Run:
         going = destination.decide(
             self._agent, wanted.command, wanted.via, wanted.target, wanted.profile, self._environ
         )
+        keep_keys_home(look_of(self._agent, wanted, self._environ), wanted.target, going)
         for note in going.notes:
             self._say(note)
         with self._proxy(going) as url:
@@ -103,7 +109,7 @@ class Run:
         try:
             proxy.up()
             yield f"http://127.0.0.1:{proxy.port}"
-            _grace()
+            _end(proxy)
         finally:
             proxy.stop()
         if proxy.restarts:
@@ -127,27 +133,54 @@ def prepared_for(
     """
     from codemie_core.interception.trust import make_trust
 
-    look = Look(agent, wanted.via, Path.home(), Path.cwd(), environ, wanted.arguments)
+    defaults = defaults_for(agent, wanted.via, places, environ)
+    look = look_of(agent, wanted, {**environ, **defaults})
     pool: PoolFacts = pool_facts(environ)
-    hosts = agent.hosts if wanted.via == "https-proxy" else (going.host,)
+    shown, lacks = client_key(agent, places, environ)
     known = Circumstances(
         target_host=going.host,
-        signs_in=bool(going.gateway) or pool.serves(hosts),
+        signed_in=frozenset(_signed_in(agent, wanted.via, going, pool)),
         logged_in=logged_in(look),
+        client_key=shown,
+        defaults=defaults,
         secrets=pool.variables | going.secrets,
     )
     trust = make_trust(places, environ) if wanted.via == "https-proxy" else None
     visible = environ if hide else without_secrets(environ, known.secrets)
     prepared = prepare(agent, wanted.via, url, trust, visible, known)
+    hidden = (*prepared.hidden, *(name for name in environ if name not in visible))
+    notes = (*prepared.notes, *([lacks] if lacks else []))
+    prepared = dataclasses.replace(prepared, hidden=hidden, notes=notes)
     return overrule(agent, prepared, traps(look), wanted.arguments, visible)
 
 
-def _grace() -> None:
-    """Ctrl-C ends it."""
+def _signed_in(agent: LaunchAgent, via: Via, going: Destination, pool: PoolFacts) -> Iterator[str]:
+    """Vendors whose requests get a credential from the proxy, or go elsewhere without the agent's."""
+    if via == "base-url":
+        if going.gateway or pool.serves((going.host,)):
+            yield from (pointer.vendor for pointer in pointers_to(agent, going.host))
+        return
+    led = {rule.host for rule in parse_rules(going.retarget)}
+    yield from (key.vendor for key in agent.keys if key.vendor in led or pool.serves((key.vendor,)))
+
+
+def look_of(agent: LaunchAgent, wanted: Wanted, environ: Mapping[str, str]) -> Look:
+    """Where its files lie. SettingsError when somebody has removed the working folder, or the user has no home."""
+    try:
+        return Look(agent, wanted.via, Path.home(), Path.cwd(), environ, wanted.arguments)
+    except OSError as problem:
+        raise SettingsError(f"the working folder: {problem.strerror}; change to another one") from None
+    except RuntimeError:
+        raise SettingsError("there is no home folder for this user; set HOME to one") from None
+
+
+def _end(proxy: KeptProxy) -> None:
+    """After the grace. Ctrl-C ends that alone: how the agent ended and what it used must not be lost by it."""
     over = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: over.set())
     try:
         over.wait(GRACE)
+        proxy.stop()
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -39,11 +39,14 @@ def _same(going: Destination, passed_on: Sequence[str], order: Order, entry: Run
 
 
 def fitting(agent: LaunchAgent, via: Via, host: str, places: Places) -> Iterator[RunningProxy]:
-    """Those that this agent may use, the daemon's first, then the newest. `host` is asked for; "" takes any but
-    another vendor's.
+    """Those that this agent may use, the daemon's first, then the newest; none that ends with somebody else's agent.
+
+    `host` is asked for; "" takes any but another vendor's.
     """
     state = read_state(places)
-    found = sorted(running_proxies(places), key=lambda one: one.started_at, reverse=True)
+    found = sorted(
+        (one for one in running_proxies(places) if not one.lent), key=lambda one: one.started_at, reverse=True
+    )
     daemons = state.proxy_pid if state is not None else 0
     for entry in sorted(found, key=lambda one: one.pid != daemons):
         if any(_may_use(agent, via, host, entry, mode) for mode in entry.mode) and entry.addresses:

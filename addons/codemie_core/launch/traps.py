@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +9,29 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from codemie_core.interception.trust import TRUST_VARIABLES
+from codemie_core.launch.agent_files import inside, read_assignments, read_json, read_toml
 from codemie_core.launch.agents import LaunchAgent
 from codemie_core.launch.environment import Via
+from codemie_core.logs.log_text import printable
 from codemie_core.scope import host_matches
-from codemie_core.settings import MAX_FILE_SIZE
 
 CLAUDE_MANAGED = (
     Path("/etc/claude-code/managed-settings.json"),
     Path("/Library/Application Support/ClaudeCode/managed-settings.json"),
 )
-GEMINI_MANAGED = (Path("/etc/gemini-cli/settings.json"),)
+CODEX_MANAGED = Path("/etc/codex/managed_config.toml")
+GEMINI_MANAGED = (
+    Path("/etc/gemini-cli/settings.json"),
+    Path("/Library/Application Support/GeminiCli/settings.json"),
+)
+OPENCODE_MANAGED = (Path("/etc/opencode"), Path("/Library/Application Support/opencode"))
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 _CLAUDE_PROXY = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", *TRUST_VARIABLES)
+_ENFORCED = "security.auth.enforcedType"
 _PASSED_BY = "counts more than the environment: take it out, or the proxy is passed by"
 _NOT_HERE = (
     "is a proxy for what goes to this machine, too: set it in your shell instead, where our proxy sees it as well"
 )
-# Text in quotes stays; the comma before a closing bracket goes when comments are gone.
-_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Trap:
     """Is it an administrator's, which nothing overrules?"""
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.key} {self.words}"
+        return printable(f"{self.file}: {self.key} {self.words}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,48 +80,66 @@ def logged_in(look: Look) -> bool:
         files = [look.configured("CODEX_HOME", ".codex") / "auth.json"]
     if look.agent.name == "claude":
         # The first of them is in the keychain on a Mac; the second is always there and says who is logged in.
-        files, state = files[:1], _json(files[1])
+        files, state = files[:1], read_json(files[1])
         if isinstance(state.get("oauthAccount"), dict):
             return True
     return any(file.is_file() for file in files)
 
 
+def claude_files(look: Look) -> Iterator[tuple[Path, bool]]:
+    """Claude Code's settings, and whether an administrator manages them."""
+    own, project = look.configured("CLAUDE_CONFIG_DIR", ".claude"), look.folder / ".claude"
+    # In the home folder the user's file and the project's are one.
+    for file in dict.fromkeys(folder / "settings.json" for folder in (own, project)):
+        yield file, False
+    yield project / "settings.local.json", False
+    for file in CLAUDE_MANAGED:
+        yield file, True
+        for part in _listed(file.with_name("managed-settings.d")):
+            yield part, True
+    yield own / "remote-settings.json", True
+
+
 def _claude_settings(look: Look) -> Iterator[Trap]:
-    own = look.configured("CLAUDE_CONFIG_DIR", ".claude") / "settings.json"
-    project = look.folder / ".claude"
     further = _CLAUDE_PROXY if look.via == "https-proxy" else PROXIES
     words = dict.fromkeys((*look.agent.base_url, *look.agent.removed, *further), _PASSED_BY)
     if look.via == "base-url":
         words |= dict.fromkeys(PROXIES, _NOT_HERE)
-    # In the home folder the user's file and the project's are one.
-    for file in dict.fromkeys((own, project / "settings.json", project / "settings.local.json", *CLAUDE_MANAGED)):
-        variables = _inside(_json(file), "env")
+    for file, managed in claude_files(look):
+        variables = inside(read_json(file), "env")
         for name in words:
             if variables.get(name):
-                yield Trap(file, f"env.{name}", words[name], name, file in CLAUDE_MANAGED)
+                yield Trap(file, f"env.{name}", words[name], name, managed)
 
 
 def _codex_login(look: Look) -> Iterator[Trap]:
-    if look.via != "base-url" or any(look.environ.get(name) for group in look.agent.keys for name in group):
+    if look.via != "base-url" or any(map(look.environ.get, look.agent.key_variables)):
         return
     file = look.configured("CODEX_HOME", ".codex") / "auth.json"
-    found = _json(file)
+    found = read_json(file)
     if isinstance(found.get("tokens"), dict) and not found.get("OPENAI_API_KEY"):
         yield Trap(file, "tokens", "is a login with ChatGPT, which a base URL cannot serve: use --via https-proxy")
 
 
-def _codex_config(look: Look) -> Iterator[Trap]:
+def codex_config(look: Look) -> tuple[Path, Mapping[str, Any], str]:
+    """Codex' configuration: the file, what is in it, and the profile in force; "" when there is none."""
     file = look.configured("CODEX_HOME", ".codex") / "config.toml"
-    config = _toml(file)
-    profile = _argument(look.arguments, "-p", "--profile") or config.get("profile")
-    chosen = _inside(config, "profiles", profile) if isinstance(profile, str) else {}
+    config = read_toml(file)
+    return file, config, str(_argument(look.arguments, "-p", "--profile") or config.get("profile") or "")
+
+
+def _codex_config(look: Look) -> Iterator[Trap]:
+    file, config, profile = codex_config(look)
+    chosen = inside(config, "profiles", profile)
     if look.via == "base-url":
+        if read_toml(CODEX_MANAGED).get("model_provider"):
+            yield Trap(CODEX_MANAGED, "model_provider", _PASSED_BY, managed=True)
         if chosen.get("model_provider"):
             words = "counts more than what we say: take it out, or run without this profile"
             yield Trap(file, f"profiles.{profile}.model_provider", words)
         return
     provider = chosen.get("model_provider") or config.get("model_provider")
-    base_url = _inside(config, "model_providers", provider).get("base_url") if isinstance(provider, str) else None
+    base_url = inside(config, "model_providers", provider).get("base_url") if isinstance(provider, str) else None
     for key, url in (
         (f"model_providers.{provider}.base_url", base_url),
         ("openai_base_url", config.get("openai_base_url")),
@@ -130,32 +149,76 @@ def _codex_config(look: Look) -> Iterator[Trap]:
             yield Trap(file, key, "leads to a host that may not be among those the proxy decrypts: see codemie_hosts")
 
 
+def gemini_env(look: Look) -> Path | None:
+    """The one `.env` that Gemini CLI reads: the nearest."""
+    home = look.configured("GEMINI_CLI_HOME", "")
+    folders = (look.folder, *look.folder.parents, home)
+    return next((file for folder in folders for file in _dotted(folder) if file.is_file()), None)
+
+
+def _dotted(folder: Path) -> tuple[Path, Path]:
+    return folder / ".gemini" / ".env", folder / ".env"
+
+
 def _gemini_settings(look: Look) -> Iterator[Trap]:
     if look.via != "base-url":
+        file = gemini_env(look)
+        for variable in look.agent.base_url if file else ():
+            if file and read_assignments(file).get(variable):
+                yield Trap(file, variable, "leads past the proxy: take it out, or use --via base-url")
         return
-    files = (look.home / ".gemini/settings.json", look.folder / ".gemini/settings.json", *GEMINI_MANAGED)
-    for file in dict.fromkeys(files):
-        settings = _json(file)
-        key, chosen = "security.auth.selectedType", _inside(settings, "security", "auth").get("selectedType")
-        if chosen is None:
-            key, chosen = "selectedAuthType", settings.get("selectedAuthType")
-        if isinstance(chosen, str) and chosen != "gemini-api-key":
-            words = f"is {chosen!r}, which has no base URL: make it 'gemini-api-key', or use --via https-proxy"
+    home, system = look.configured("GEMINI_CLI_HOME", ""), look.environ.get("GEMINI_CLI_SYSTEM_SETTINGS_PATH")
+    managed = (Path(system),) if system else GEMINI_MANAGED
+    lowest = look.environ.get("GEMINI_CLI_SYSTEM_DEFAULTS_PATH")
+    own = [folder / ".gemini/settings.json" for folder in (home, look.folder)]
+    files = dict.fromkeys((*own, *managed, *([Path(lowest)] if lowest else ())))
+    chosen = [(file, *choice) for file in files for choice in _gemini_choices(read_json(file))]
+    for file, key, value in chosen:
+        if value != "gemini-api-key":
+            words = f"is {value!r}, which has no base URL: make it 'gemini-api-key', or use --via https-proxy"
             yield Trap(file, key, words)
+    if all(key == _ENFORCED for _, key, _ in chosen):
+        # A base URL alone makes it choose a way to sign in that it then calls invalid.
+        words = "is not set, and with a base URL it has to be: make it 'gemini-api-key', or use --via https-proxy"
+        yield Trap(home / ".gemini/settings.json", "security.auth.selectedType", words)
+
+
+def _gemini_choices(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The keys that choose a way to sign in, the last one of older versions."""
+    auth = inside(settings, "security", "auth")
+    choices = {"security.auth.selectedType": auth.get("selectedType"), _ENFORCED: auth.get("enforcedType")}
+    if "selectedType" not in auth:
+        choices["selectedAuthType"] = settings.get("selectedAuthType")
+    yield from ((key, value) for key, value in choices.items() if value and isinstance(value, str))
+
+
+def opencode_files(look: Look) -> Iterator[tuple[Path, bool]]:
+    """opencode's configuration, and whether an administrator manages it."""
+    usual = look.configured("XDG_CONFIG_HOME", ".config") / "opencode"
+    yield usual / "config.json", False
+    if named := look.environ.get("OPENCODE_CONFIG"):
+        yield Path(named).expanduser(), False
+    further = look.environ.get("OPENCODE_CONFIG_DIR")
+    folders = [usual, look.home / ".opencode", *([Path(further).expanduser()] if further else [])]
+    for folder in (look.folder, *look.folder.parents):
+        folders += [folder, folder / ".opencode"]
+        if (folder / ".git").exists():
+            break
+    for folder in dict.fromkeys(folders):
+        yield from ((folder / name, False) for name in ("opencode.json", "opencode.jsonc"))
+    for folder in OPENCODE_MANAGED:
+        yield from ((folder / name, True) for name in ("opencode.json", "opencode.jsonc"))
 
 
 def _opencode_config(look: Look) -> Iterator[Trap]:
-    folder = look.configured("XDG_CONFIG_HOME", ".config") / "opencode"
     led = {pointer.path[1] for pointer in look.agent.pointers if pointer.path}
-    for place in dict.fromkeys((folder, look.folder, look.folder / ".opencode")):
-        for file in (place / "opencode.json", place / "opencode.jsonc"):
-            for name, provider in _inside(_json(file), "provider").items():
-                url = _inside(provider, "options").get("baseURL") if isinstance(provider, dict) else None
-                past = look.via == "https-proxy" or name not in led
-                if isinstance(url, str) and past and not _at_vendor(url, look.agent):
-                    yield Trap(
-                        file, f"provider.{name}.options.baseURL", "leads past the proxy when this provider is used"
-                    )
+    for file, managed in opencode_files(look):
+        for name, provider in inside(read_json(file), "provider").items():
+            url = inside(provider, "options").get("baseURL") if isinstance(provider, dict) else None
+            past = managed or look.via == "https-proxy" or name not in led
+            if isinstance(url, str) and past and not _at_vendor(url, look.agent):
+                words = "leads past the proxy when this provider is used"
+                yield Trap(file, f"provider.{name}.options.baseURL", words, managed=managed)
 
 
 KINDS: Mapping[str, Callable[[Look], Iterator[Trap]]] = {
@@ -183,37 +246,8 @@ def _argument(arguments: Sequence[str], *names: str) -> str:
     return ""
 
 
-def _inside(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    for key in keys:
-        found = document.get(key)
-        if not isinstance(found, dict):
-            return {}
-        document = found
-    return document
-
-
-def _json(file: Path) -> Mapping[str, Any]:
-    text = _text(file)
+def _listed(folder: Path) -> list[Path]:
     try:
-        for beyond in (_COMMENT, _LAST_COMMA):
-            text = beyond.sub(lambda match: match[1] or "", text)
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _toml(file: Path) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(_text(file))
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _text(file: Path) -> str:
-    try:
-        if not file.is_file() or file.stat().st_size > MAX_FILE_SIZE * 16:
-            return ""
-        return file.read_text("utf-8-sig", "replace")
+        return sorted(file for file in folder.iterdir() if file.suffix == ".json" and not file.name.startswith("."))
     except OSError:
-        return ""
+        return []

@@ -39,10 +39,10 @@ from codemie_core.seams.backpressure import backlog_of
 from codemie_core.seams.kept_body import KeptBody
 from codemie_core.seams.responses import ready_response
 from codemie_core.seams.ticker import Tick, Ticker, ticker_of
-from codemie_core.seams.tunnel import make_tunnel, ordered_tunnel, unreachable
+from codemie_core.seams.tunnel import Gated, make_tunnel, ordered_tunnel, unreachable
 
 
-class ClientStream(HttpStream):
+class ClientStream(Gated, HttpStream):
     """One request of a client."""
 
     due: float = math.inf
@@ -99,11 +99,10 @@ class ClientStream(HttpStream):
         yield from self._connect(super().handle_connect_upstream)
 
     def _connect(self, usual: Callable[[], layer.CommandGenerator[None]]) -> layer.CommandGenerator[None]:
-        order = ordered_tunnel(self.flow)
-        if order is None or self.flow.response is not None:
+        order, server = ordered_tunnel(self.flow), self.context.server
+        if order is None or self.flow.response is not None or (order.opened and server.via is not None):
             yield from usual()
             return
-        server = self.context.server
         if order.via is None and server.via is None and (error := (yield commands.OpenConnection(server))):
             self.flow.response = unreachable(server, error)
         self.child_layer = make_tunnel(self.context, order)
@@ -112,6 +111,11 @@ class ClientStream(HttpStream):
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
         """mitmproxy's own, for what is not ours; what it keeps to look at is bounded, as everywhere."""
+        exchange = BOOK.known(self.flow)
+        if exchange is not None and exchange.plan is not None:
+            # Whoever wants it to, it may not leave as it is: an account is chosen and keys are taken off later.
+            self.client_state = self.state_consume_request_body
+            return
         if self.context.options.store_streamed_bodies:
             self.request_body_buf = KeptBody()
         yield from super().start_request_stream()
@@ -246,6 +250,8 @@ class ClientStream(HttpStream):
     def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
         """After an upgrade: no tick of ours may reach the child layer, and the server knows us by our alias."""
         if isinstance(event, Tick):
+            return
+        if self.may_pass is not None and isinstance(event, RequestData | events.DataReceived) and not self.passes():
             return
         for command in super().passthrough(event):
             if isinstance(command, SendHttp) and command.connection == self.context.server:

@@ -2,8 +2,10 @@
 
 mitmproxy relays messages of any size, keeps all of them as long as the connection lives, and passes the loss of one
 side on as a normal closure. It closes TCP right after its close frame, and what the other side was still sending then
-becomes a reset that may overtake the frame. This layer has the bounds of `LIMITS`, tells each side why it ends
-(codemie_core/websocket/closing.py) and gives it a moment to answer. WebSockets out of scope are mitmproxy's own.
+becomes a reset that may overtake the frame. This layer has the bounds of `SocketLimits`, tells each side why it ends
+(codemie_core/websocket/closing.py) and gives it a moment to answer. An upstream that owes an answer may not be silent
+for longer than in a stream over HTTP. WebSockets out of scope are mitmproxy's own; `websocket_guard` trims what it
+keeps of them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -32,18 +34,19 @@ from mitmproxy.proxy.layers.websocket import (
 )
 from mitmproxy.websocket import WebSocketMessage
 from wsproto.connection import ConnectionState
-from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, Opcode
-from wsproto.utilities import LocalProtocolError, split_comma_header
+from wsproto.utilities import LocalProtocolError
 
 from codemie_core.containment import Mishap
 from codemie_core.exchange import BOOK, Terminal
+from codemie_core.policy import Reason
 from codemie_core.seams.shape import Shape
 from codemie_core.websocket import closing
 from codemie_core.websocket.assembly import Assembly
 from codemie_core.websocket.closing import Close, Ending
-from codemie_core.websocket.deflate import BoundedDeflate
+from codemie_core.websocket.deflate import agreed_deflate
 from codemie_core.websocket.keeping import KeptMessages
+from codemie_core.websocket.turns import OpenTurns
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,8 @@ SHAPE = Shape(
 LINGER = 2.0
 """Seconds that a side may take to answer our close frame."""
 _OPEN = frozenset({ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING})
+_TURN_ENDS = {closing.STOPPING: Terminal.PROXY_STOPPED, closing.KEY_REVOKED: Terminal.REFUSED}
+"""What becomes of a turn that is open when we ourselves end its WebSocket; any other ending is the upstream's fault."""
 
 
 @dataclass(slots=True)
@@ -104,22 +109,29 @@ class GuardedWebsocketLayer(WebsocketLayer):
     def _begin(self, _: events.Event) -> layer.CommandGenerator[None]:
         assert self.flow.response is not None
         limits = self._limits
-        offered: str = self.flow.response.headers.get("sec-websocket-extensions", "")
-        agreed = [one for one in split_comma_header(offered.encode("ascii", "replace")) if _is_deflate(one)]
+        agreed: str = self.flow.response.headers.get("sec-websocket-extensions", "")
+        readable = agreed_deflate(agreed, limits.max_message) is not None
         ends = (
             (wsproto.ConnectionType.SERVER, self.context.client),
             (wsproto.ConnectionType.CLIENT, self.context.server),
         )
         self.client_ws, self.server_ws = (
-            WebsocketConnection(kind, [_deflate(one, limits.max_message) for one in agreed], conn=conn)
-            for kind, conn in ends
+            WebsocketConnection(kind, agreed_deflate(agreed, limits.max_message), conn=conn) for kind, conn in ends
         )
         self._parts = {ws: Assembly(limits.max_message) for ws in (self.client_ws, self.server_ws)}
         self._kept = KeptMessages(limits.keep_messages, limits.keep_bytes)
         self._awaited: set[WebsocketConnection] = set()
+        self._deaf: set[WebsocketConnection] = set()
+        self._turns = OpenTurns()
+        plan = self._exchange.plan
+        self._patience = plan.idle_timeout if plan is not None else 0.0
+        self._heard = 0.0
+        self._timer: commands.RequestWakeup | None = None
         _guarded.add(self.flow)
         yield WebsocketStartHook(self.flow)
         self._state = self._guard
+        if not readable:
+            yield from self._end(None, closing.UNREADABLE, Terminal.UPSTREAM_ERROR)
 
     def _guard(self, event: events.Event) -> layer.CommandGenerator[None]:
         """An exception in here would leave both sides waiting for ever."""
@@ -138,8 +150,13 @@ class GuardedWebsocketLayer(WebsocketLayer):
             source = self.client_ws if event.message.from_client else self.server_ws
             yield from self._message(source, [event.message.content], event.message.type, injected=True)
             return
+        if isinstance(event, events.Wakeup):
+            yield from self._look_at_the_time()
+            return
         assert isinstance(event, events.DataReceived | events.ConnectionClosed)
         source = self.client_ws if event.connection == self.context.client else self.server_ws
+        if source is self.server_ws:
+            self._heard = time.monotonic()
         source.receive_data(event.data if isinstance(event, events.DataReceived) else None)
         for said in source.events():
             if isinstance(said, wsproto.events.Message):
@@ -167,9 +184,33 @@ class GuardedWebsocketLayer(WebsocketLayer):
         self.flow.websocket.messages.append(message)
         yield WebsocketMessageHook(self.flow)
         if not message.dropped:
-            for frame in Fragmentizer(frames, message.is_text)(message.content):
+            for frame in _frames(frames, message):
                 yield self._other(source).send2(frame)
+            if self._turns.said(message.content, message.from_client):
+                yield from self._begin_to_wait()
         self._kept.added(self.flow.websocket.messages)
+
+    def _begin_to_wait(self) -> layer.CommandGenerator[None]:
+        """A turn was asked for. A wakeup cannot be cancelled: there is one at a time, and none between turns."""
+        self._heard = time.monotonic()
+        if self._timer is None and self._patience:
+            yield from self._wake_in(self._patience)
+
+    def _wake_in(self, seconds: float) -> layer.CommandGenerator[None]:
+        self._timer = commands.RequestWakeup(seconds)
+        yield self._timer
+
+    def _look_at_the_time(self) -> layer.CommandGenerator[None]:
+        """As over HTTP, anything that the upstream sends shows that it is there, a ping too."""
+        self._timer = None
+        if not self._turns:
+            return
+        left = self._heard + self._patience - time.monotonic()
+        if left > 0:
+            yield from self._wake_in(left)
+        else:
+            self._exchange.end(Terminal.TRUNCATED, Reason.IDLE_TIMEOUT)
+            yield from self._end(None, closing.SILENT)
 
     def _closed(
         self, source: WebsocketConnection, said: wsproto.events.CloseConnection
@@ -182,8 +223,10 @@ class GuardedWebsocketLayer(WebsocketLayer):
             ended = None if client else Terminal.TRUNCATED
             yield from self._end(client, closing.lost(client), ended, own)
         elif said.code == CloseReason.MESSAGE_TOO_BIG:
+            self._deaf.add(source)
             yield from self._too_large(source)
         else:
+            self._deaf.add(source)
             ended = Terminal.REFUSED if client else Terminal.UPSTREAM_ERROR
             yield from self._end(client, closing.broken(client, own), ended, own)
 
@@ -203,11 +246,15 @@ class GuardedWebsocketLayer(WebsocketLayer):
         shown = shown or ending.client
         data.timestamp_end, data.closed_by_client = time.time(), client
         data.close_code, data.close_reason = shown.code, shown.reason
+        if ended is None and self._turns:
+            ended = self._ending_of_turn(client, ending)
         if ended is not None:
-            self._exchange.end(ended, shown.reason or f"closed with {shown.code}")
+            left = ended is Terminal.CLIENT_CANCELLED  # Over HTTP nothing is said of it either.
+            self._exchange.end(ended, None if left else shown.reason or f"closed with {shown.code}")
         for ws, close in ((self.server_ws, ending.upstream), (self.client_ws, ending.client)):
             if ws.state in _OPEN:
-                yield ws.send2(wsproto.events.CloseConnection(close.code, close.reason or None))
+                code = CloseReason.NO_STATUS_RCVD if close.code == closing.NO_CODE else close.code
+                yield ws.send2(wsproto.events.CloseConnection(code, close.reason or None))
             if ws.state is ConnectionState.LOCAL_CLOSING:
                 self._awaited.add(ws)
             else:
@@ -218,13 +265,21 @@ class GuardedWebsocketLayer(WebsocketLayer):
         self._parts.clear()
         self._state = self._linger
         if self._awaited:
-            yield commands.RequestWakeup(LINGER)
+            yield from self._wake_in(LINGER)
+
+    def _ending_of_turn(self, client: bool | None, ending: Ending) -> Terminal:
+        if client is None:
+            return _TURN_ENDS.get(ending, Terminal.UPSTREAM_ERROR)
+        return Terminal.CLIENT_CANCELLED if client else Terminal.TRUNCATED
 
     def _linger(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Wait for the answers to our close frames, and let all else go."""
+        late = isinstance(event, events.Wakeup) and event.command is self._timer
         for ws in list(self._awaited):
-            if isinstance(event, events.Wakeup) or (
-                isinstance(event, events.ConnectionEvent) and event.connection == ws.conn and _is_over(ws, event)
+            if late or (
+                isinstance(event, events.ConnectionEvent)
+                and event.connection == ws.conn
+                and _is_over(ws, event, ws in self._deaf)
             ):
                 self._awaited.discard(ws)
                 yield commands.CloseConnection(ws.conn)
@@ -233,9 +288,11 @@ class GuardedWebsocketLayer(WebsocketLayer):
         return self.server_ws if ws is self.client_ws else self.client_ws
 
 
-def _is_over(ws: WebsocketConnection, event: events.ConnectionEvent) -> bool:
+def _is_over(ws: WebsocketConnection, event: events.ConnectionEvent, deaf: bool) -> bool:
     if not isinstance(event, events.DataReceived):
         return isinstance(event, events.ConnectionClosed)
+    if deaf:
+        return False  # wsproto reads no more after a violation, and would only collect what comes.
     try:
         ws.receive_data(event.data)
         return any(isinstance(said, wsproto.events.CloseConnection) for said in ws.events())
@@ -243,14 +300,10 @@ def _is_over(ws: WebsocketConnection, event: events.ConnectionEvent) -> bool:
         return True
 
 
-def _is_deflate(extension: str) -> bool:
-    return extension.partition(";")[0].strip() == PerMessageDeflate.name
-
-
-def _deflate(agreed: str, most: int) -> BoundedDeflate:
-    deflate = BoundedDeflate(most)
-    deflate.finalize(agreed)
-    return deflate
+def _frames(came: list[bytes], message: WebSocketMessage) -> Iterator[wsproto.events.Message[Any]]:
+    """As they came; what somebody has changed in one, for mitmproxy's pieces of it may split a character."""
+    same = message.content == b"".join(came)
+    return Fragmentizer(came if same else [message.content], message.is_text)(message.content)
 
 
 def install() -> str | None:
@@ -264,6 +317,11 @@ def install() -> str | None:
 def installed() -> bool:
     """Is it in place? Then mitmproxy was of a tested shape, and can no longer be asked."""
     return websocket_layers.WebsocketLayer is GuardedWebsocketLayer
+
+
+def is_guarded(flow: http.HTTPFlow) -> bool:
+    """Is it open, and in our hands? Others are mitmproxy's own."""
+    return flow in _guarded
 
 
 def close_socket(flow: http.HTTPFlow, ending: Ending) -> bool:

@@ -219,7 +219,7 @@ def _begin_as_writer(connection: Connection, patience: float) -> None:
 
 def _words(where: str, problem: SQLAlchemyError) -> str:
     if isinstance(problem, ArgumentError | NoSuchModuleError):
-        return f"{DATABASE_VARIABLE}: write postgresql://user@host/database"
+        return f"{DATABASE_VARIABLE}: write postgresql://<user>@host/database"
     # The driver's own words: those of SQLAlchemy hold the statement. A password is in neither.
     cause = str(getattr(problem, "orig", "") or type(problem).__name__).strip().partition("\n")[0]
     return f"the database {where} cannot be used: {cause}"

@@ -12,7 +12,7 @@ from codemie_core.places import Places
 DATABASE_VARIABLE = "CODEMIE_DATABASE_URL"
 """A variable and no option: the URL may hold a password."""
 
-_FORM = f"{DATABASE_VARIABLE}: write postgresql://user:password@host:5432/database, or unset it for SQLite"
+_FORM = f"{DATABASE_VARIABLE}: write postgresql://<user>:<password>@host:5432/database, or unset it for SQLite"
 
 
 class DatabaseTrouble(SettingsError):

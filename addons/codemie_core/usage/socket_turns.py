@@ -1,16 +1,21 @@
-"""The turns of one WebSocket: each begins with what the client asks and ends with the model's last event."""
+"""The turns of one WebSocket: each begins with what the client asks and ends with the model's last event.
+
+A client need not wait for one answer before it asks for the next (see codemie_core/websocket/turns.py). A turn that
+is steered ends, and the model goes on by itself in another one: the words of the client are what that one was asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from codemie_core.usage.answer import Answer
+from codemie_core.websocket.turns import MOST_OPEN, Lanes, asks, kind_of, lane_of
 
-_ASKS = b'"response.create"'
-_TYPE_WITHIN = 200
-"""Bytes at its beginning in which a message says what it is."""
+MOST_HELD = 64 * 1024 * 1024
+"""Bytes of questions that wait; with more, the last ones are counted without what they would tell."""
+_STEERS = "response.steer"
 
 
 class MessageMeter(Protocol):
@@ -32,6 +37,16 @@ class Ended:
     """The message that asked for it."""
     answer: Answer
     began_ms: float
+    meter: MessageMeter | None = field(default=None, compare=False)
+    """What has read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    number: int
+    asked: bytes
+    began_ms: float
+    meter: MessageMeter
 
 
 class SocketTurns:
@@ -40,30 +55,64 @@ class SocketTurns:
     def __init__(self, api: str, make_meter: Callable[[], MessageMeter], clock_ms: Callable[[], float]) -> None:
         self.api = api
         self._make_meter, self._clock_ms = make_meter, clock_ms
-        self._number = 0
-        self._asked = b""
-        self._began = 0.0
-        self._meter: MessageMeter | None = None
+        self._number = self._held = 0
+        self._lanes = Lanes[_Open]()
+        self._steered = b""
+        self._failed: str | None = None
+        """The lane whose turn has just ended with an error, which may be said once more."""
 
     def from_client(self, content: bytes) -> Ended | None:
-        """The turn before, where the client asks for the next one before it has ended."""
-        if _ASKS not in content[:_TYPE_WITHIN] and _ASKS not in content[-_TYPE_WITHIN:]:
+        """A turn that was never answered, where too many have been asked for."""
+        if not asks(content):
+            if kind_of(content) == _STEERS and len(content) <= MOST_HELD - self._held:
+                self._steered = content
             return None
-        cut = self.cut()
-        self._number += 1
-        self._asked, self._began, self._meter = content, self._clock_ms(), self._make_meter()
-        return cut
+        surplus = None
+        if len(self._lanes) >= MOST_OPEN:
+            lane = self._lanes.oldest()
+            surplus = self._end(lane, self._lanes.first(lane).meter.finish())
+        lane = lane_of(content)
+        if lane == self._failed and lane not in self._lanes:
+            self._failed = None
+        self._begin(lane, content)
+        return surplus
 
     def from_server(self, content: bytes) -> Ended | None:
         """The turn that this message ends."""
-        answer = self._meter.message(content) if self._meter is not None else None
-        return self._end(answer) if answer is not None else None
+        kind, lane = kind_of(content), self._lanes.lane(content)
+        if kind == "response.created":
+            if lane is None:
+                lane = lane_of(content)
+                self._begin(lane, self._steered)
+                self._steered = b""
+            if lane == self._failed:
+                self._failed = None
+        if lane is None or (kind == "response.failed" and lane == self._failed):
+            return None
+        meter = self._lanes.first(lane).meter
+        answer = meter.message(content)
+        if answer is None and kind == "error":
+            answer = meter.finish()
+            self._failed = lane
+        return self._end(lane, answer) if answer is not None else None
 
-    def cut(self) -> Ended | None:
-        """The turn that is open, ended before its time."""
-        return self._end(self._meter.finish()) if self._meter is not None else None
+    def cut(self) -> list[Ended]:
+        """The turns that are open, ended before their time."""
+        self._held, self._steered = 0, b""
+        return [_ended(turn, turn.meter.finish()) for turn in self._lanes.end_all()]
 
-    def _end(self, answer: Answer) -> Ended:
-        ended = Ended(self._number, self._asked, answer, self._began)
-        self._asked, self._meter = b"", None
-        return ended
+    def _begin(self, lane: str, asked: bytes) -> None:
+        if self._held and self._held + len(asked) > MOST_HELD:
+            asked = b""
+        self._held += len(asked)
+        self._number += 1
+        self._lanes.begin(lane, _Open(self._number, asked, self._clock_ms(), self._make_meter()))
+
+    def _end(self, lane: str, answer: Answer) -> Ended:
+        turn = self._lanes.end(lane)
+        self._held -= len(turn.asked)
+        return _ended(turn, answer)
+
+
+def _ended(turn: _Open, answer: Answer) -> Ended:
+    return Ended(turn.number, turn.asked, answer, turn.began_ms, turn.meter)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+MOST_FRAMES = 1000
+
 
 class Assembly:
-    """Takes the pieces in which frames arrive; the frames stay apart, because some servers want them as they came."""
+    """Takes the pieces in which frames arrive; the frames stay apart, because some servers want them as they came.
+
+    Those beyond MOST_FRAMES become one: a frame may be empty, and endless many of them would be within every bound.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._frames: list[list[bytes]] = [[]]
+        self._frames = [bytearray()]
+        self._begun = False
         self._size = 0
 
     def add(self, piece: bytes, frame_finished: bool) -> bool:
@@ -17,13 +23,14 @@ class Assembly:
         if self._size > self._most:
             self.take()
             return False
-        self._frames[-1].append(piece)
-        if frame_finished:
-            self._frames.append([])
+        self._frames[-1] += piece
+        self._begun = not (frame_finished and len(self._frames) < MOST_FRAMES)
+        if not self._begun:
+            self._frames.append(bytearray())
         return True
 
     def take(self) -> list[bytes]:
         """The frames of the whole message, and begin the next one."""
-        frames = [b"".join(pieces) for pieces in self._frames]
-        self._frames, self._size = [[]], 0
-        return frames[:-1]  # The last one had not begun.
+        frames = [bytes(frame) for frame in (self._frames if self._begun else self._frames[:-1])]
+        self._frames, self._begun, self._size = [bytearray()], False, 0
+        return frames

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GOING_AWAY, POLICY, TOO_BIG, FAILED, RESTART = 1001, 1008, 1009, 1011, 1012
+GOING_AWAY, NO_CODE, POLICY, TOO_BIG, FAILED, RESTART = 1001, 1005, 1008, 1009, 1011, 1012
+"""NO_CODE stands for a close frame without one, and never on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ PROXY_FAILED = Ending(Close(FAILED, "The proxy itself failed over this connectio
 KEY_REVOKED = Ending(Close(POLICY, "The client key of this connection is no longer valid."), CLIENT_LEFT)
 OTHER_ACCOUNT = Ending(Close(RESTART, "This account is limited; connect again for another one."), CLIENT_LEFT)
 BUSY = Ending(Close(RESTART, "The upstream is overloaded; connect again."), CLIENT_LEFT)
+SILENT = Ending(Close(RESTART, "The upstream fell silent while it was to answer; connect again."), CLIENT_LEFT)
+UNREADABLE = Ending(
+    Close(FAILED, "The upstream agreed on a compression that this proxy cannot read."),
+    Close(POLICY, "These parameters of permessage-deflate cannot be kept."),
+)
 
 
 def lost(client: bool) -> Ending:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from codemie_core.websocket.turns import kind_of
+
 OVERLOADED = frozenset({502, 503, 504, 529})
 _ERROR = b'"error"'
 _WITHIN = 200
@@ -23,3 +25,8 @@ def says_overloaded(message: bytes) -> bool:
         return False
     status = said.get("status", said.get("status_code"))
     return isinstance(status, int) and status in OVERLOADED
+
+
+def is_aside(message: bytes) -> bool:
+    """Does the upstream say something about limits and the like, which comes before an answer and is no part of it?"""
+    return kind_of(message).startswith("codex.")

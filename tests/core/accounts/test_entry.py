@@ -150,7 +150,9 @@ def test_a_command_is_one_that_can_be_split(command: str, words: str) -> None:
 
 
 def test_the_password_of_a_proxy_is_not_taken_from_its_url() -> None:
-    with pytest.raises(SettingsError, match=r"--outbound-proxy: leave the password out .* http://USER@host") as refused:
+    with pytest.raises(
+        SettingsError, match=r"--outbound-proxy: leave the password out .* http://<user>@host"
+    ) as refused:
         made(replace(MAIN, outbound_proxy="http://ann:planted-pass@proxy.example.com:3128"))
     assert "planted" not in str(refused.value)
 

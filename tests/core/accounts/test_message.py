@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codemie_core.accounts.message import judge_message
+from codemie_core.accounts.message import LimitedModels, judge_message, limits_said
 from codemie_core.accounts.verdicts import LIMITED, NO_CREDITS, OVERLOAD, REFUSED, Scope
 
 NOW = 1_800_000_000.0
@@ -71,3 +71,45 @@ def test_an_error_counts_as_its_status_or_its_kind_would(
 )
 def test_all_else_says_nothing_against_the_account(message: bytes) -> None:
     assert judge_message(message, NOW) is None
+
+
+def test_of_many_conversations_the_newest_models_are_known() -> None:
+    models = LimitedModels()
+    for number in range(3000):
+        models.note(f"c{number}", f"m{number}")
+        models.note("busy", str(number))
+        models.note("", "nobody's")
+        models.note("silent", "")
+    assert [models.of(one) for one in ("c0", "c2999", "busy", "", "silent")] == ["", "m2999", "2999", "", ""]
+
+
+WINDOWS = {
+    "primary": {"used_percent": 41.5, "window_minutes": 300, "reset_at": NOW + 500},
+    "secondary": {"used_percent": 7, "window_minutes": 10_080, "reset_after_seconds": 9_000},
+}
+
+
+def test_the_windows_that_codex_is_told_of_are_read_as_in_a_head() -> None:
+    limits = limits_said(json.dumps({"type": "codex.rate_limits", "rate_limits": WINDOWS}).encode(), NOW)
+    assert limits is not None
+    assert [(one.name, one.utilization, one.resets_at) for one in limits.windows] == [
+        ("five_hour", 0.415, NOW + 500),
+        ("seven_day", 0.07, NOW + 9_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b'{"type":"codex.rate_limits"',
+        b'{"type":"codex.rate_limits","rate_limits":null}',
+        b'{"type":"codex.rate_limits","rate_limits":{"primary":null,"secondary":[1]}}',
+        b'{"type":"codex.rate_limits","rate_limits":{"primary":{"used_percent":"many","x":{}}}}',
+        b'{"type":"response.created","about":"codex.rate_limits","rate_limits":{"primary":{"used_percent":1}}}',
+        json.dumps({"type": "codex.rate_limits", "rate_limits": WINDOWS, "pad": "x" * 70_000}).encode(),
+    ],
+    ids=range(7),
+)
+def test_anything_else_says_nothing_of_windows(message: bytes) -> None:
+    assert limits_said(message, NOW) is None

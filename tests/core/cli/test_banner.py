@@ -67,6 +67,7 @@ def test_regular_mode_names_the_certificate_to_trust() -> None:
     text = "\n".join(banner.by_proxy(URL, Path("/somewhere")))
     assert f"export HTTPS_PROXY={URL}" in text
     assert "NODE_EXTRA_CA_CERTS=/somewhere/mitmproxy-ca-cert.pem" in text
+    assert "codemie-proxy env" not in text  # It tells of our own authority.
 
 
 def test_with_our_own_authority_it_names_the_bundle_with_the_systems_certificates(
@@ -79,3 +80,4 @@ def test_with_our_own_authority_it_names_the_bundle_with_the_systems_certificate
     made = trust.make_trust(places, os.environ)
     text = "\n".join(banner.by_proxy(URL, trust.confdir(places)))
     assert f"NODE_EXTRA_CA_CERTS={made.bundle} SSL_CERT_FILE={made.bundle}" in text
+    assert "codemie-proxy env claude --via https-proxy" in text

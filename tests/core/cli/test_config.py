@@ -121,5 +121,17 @@ def test_show_never_shows_a_key_somebody_pasted_into_a_setting(monkeypatch: pyte
     assert PLANTED not in call("config", "show").out
 
 
+@pytest.mark.parametrize(
+    "variable", ["CODEMIE_SSO_AUTH_URL", "CODEMIE_HOSTS", "CODEMIE_UPSTREAM_ATTEMPTS_BUDGET", "CODEMIE_DISABLED"]
+)
+def test_validate_repeats_no_password_that_somebody_has_put_into_a_url(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "https://ann:planted-password@host.example/x")
+    outcome = call("config", "validate")
+    assert outcome.code == 1
+    assert "planted" not in outcome.out + outcome.err
+
+
 def test_schema_is_json() -> None:
     assert json.loads(call("config", "schema").out)["title"] == "codemie.yaml"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,32 @@ def test_status_names_the_state_and_the_fix_and_ends_with_1_when_it_is_not_ok(pl
         1,
         "stopped: no daemon has been started\nfix        codemie-proxy daemon start\n",
     )
+
+
+def test_a_start_that_finds_one_which_serves_nobody_ends_with_1(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "END_SECONDS", 0.2)
+    assert call("daemon", "start", "https://a.example", "--port", "0").code == 0
+    state = control.look(places).state
+    assert state is not None
+    for pid in (state.pid, state.proxy_pid):
+        os.kill(pid, signal.SIGSTOP)
+    outcome = call("daemon", "start", "https://a.example", "--port", "0")
+    assert outcome.code == 1
+    assert "The proxy runs already" in outcome.out
+    assert "it is unhealthy: /health does not answer within 1.5 s; codemie-proxy daemon restart" in outcome.err
+
+
+def test_who_waits_for_open_requests_is_told_of_those_that_are_cut(places: Places) -> None:
+    assert call("daemon", "start", "https://a.example", "--port", "0").code == 0
+    (places.home / "behavior").write_text("busy")
+    outcome = call("daemon", "restart", "--wait", "0.1")
+    assert (outcome.code, "2 requests are still open, and are cut" in outcome.err) == (0, True)
+    assert "The proxy runs again" in outcome.out
+    (places.home / "behavior").write_text("well")
+    outcome = call("daemon", "stop", "--wait", "5")
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_logs_are_what_it_printed_and_cannot_steer_a_terminal(places: Places) -> None:

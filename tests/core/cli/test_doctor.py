@@ -41,6 +41,23 @@ def test_findings_stand_in_their_rooms_with_their_fixes(found: pytest.MonkeyPatc
     ]
 
 
+def test_a_fix_stays_on_one_line_so_that_it_can_be_copied(found: pytest.MonkeyPatch) -> None:
+    command = f"chmod 600 /{'long/' * 60}file"
+    found.setattr(checks, "CHECKS", (Check("a", "Home", lambda _: [warning("a", "open", command)]),))
+    assert f"           -> {command}\n" in call("doctor").out
+
+
+def test_a_user_who_is_entered_nowhere_and_has_no_home_is_helped_too(found: pytest.MonkeyPatch) -> None:
+    """As in a container that was started with the number of a user."""
+
+    def nobody(_: object) -> None:
+        raise KeyError
+
+    found.delenv("HOME")
+    found.setattr("pwd.getpwuid", nobody)
+    assert call("doctor").code == 1
+
+
 def test_programs_get_one_object(found: pytest.MonkeyPatch) -> None:
     outcome = call("doctor", "--json")
     assert outcome.code == 1

@@ -1,8 +1,12 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from codemie_core.launch import run
+from codemie_core.launch.nesting import RUN, outer_run
+from codemie_core.launch.pool_facts import PoolFacts
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, this_process, write_entry
 from support.cli import call
@@ -24,9 +28,48 @@ def test_the_variables_of_a_running_proxy_are_printed_for_eval(places: Places, m
     monkeypatch.setenv("SHELL", "/bin/bash")
     found = call("env", "claude")
     # The shell keeps what only a proxy needs: it may start one.
-    assert (found.code, found.out) == (0, "export ANTHROPIC_BASE_URL=http://127.0.0.1:4000;\n")
+    first, mark = found.out.splitlines()
+    assert (found.code, first) == (0, "export ANTHROPIC_BASE_URL=http://127.0.0.1:4000;")
+    assert mark.startswith(f"export {RUN}='")
+    assert "planted" not in mark
     monkeypatch.setenv("SHELL", "/usr/bin/fish")
-    assert call("env", "claude").out == "set -gx ANTHROPIC_BASE_URL http://127.0.0.1:4000;\n"
+    assert call("env", "claude").out.startswith("set -gx ANTHROPIC_BASE_URL http://127.0.0.1:4000;\n")
+
+
+def evaluated(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """As a shell would."""
+    found = json.loads(call("env", *arguments, "--shell", "json").out)
+    for name, value in found["set"].items():
+        monkeypatch.setenv(name, value)
+    for name in found["unset"]:
+        monkeypatch.delenv(name)
+
+
+def test_a_shell_that_was_told_twice_still_knows_what_stood_there_before(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://corporate.example:3128")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://mine.example")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    runs(places, "regular")
+    evaluated(monkeypatch, "claude", "--via", "https-proxy")
+    evaluated(monkeypatch, "codex", "--via", "https-proxy")
+    outer = outer_run(os.environ)
+    assert outer is not None
+    assert (outer.agent, outer.via, outer.url, outer.depth) == ("codex", "https-proxy", "http://127.0.0.1:4000", 0)
+    known = {"HTTPS_PROXY": "http://corporate.example:3128", "SSL_CERT_FILE": None}
+    assert known.items() <= {**outer.before}.items()
+    assert outer.undone(os.environ)["ANTHROPIC_BASE_URL"] == "https://mine.example"
+
+
+def test_a_key_that_is_an_accounts_is_not_printed(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(places, "reverse:https://api.anthropic.com")
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "planted")
+    facts = PoolFacts(frozenset({"api.anthropic.com"}), frozenset({"ANTHROPIC_AUTH_TOKEN"}))
+    monkeypatch.setattr(run, "pool_facts", lambda environ: facts)
+    found = call("env", "claude", "--shell", "bash")
+    assert "export ANTHROPIC_AUTH_TOKEN=proxy-handled;" in found.out
+    assert "planted" not in found.out
 
 
 def test_https_proxy_mode_names_a_certificate_that_is_there(places: Places) -> None:

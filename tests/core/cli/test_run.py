@@ -1,7 +1,9 @@
+import sys
 from typing import Any
 
 import pytest
 
+from codemie_core.cli.run import remark
 from codemie_core.launch import run as launch
 from codemie_core.launch.child import NotRun
 from support.cli import call
@@ -58,6 +60,16 @@ def test_remarks_go_to_standard_error_or_nowhere(wanted: list[launch.Wanted]) ->
     assert (loud.out, loud.err) == ("", "codemie-proxy: a remark\n")
     quiet = call("run", "--quiet", "claude")
     assert (quiet.out, quiet.err) == ("", "")
+
+
+def test_a_remark_holds_nothing_that_a_terminal_obeys(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remark("first\nprovider.\x1b]0;title\x07")
+    assert capsys.readouterr().err == "codemie-proxy: first\nprovider.\\x1b]0;title\\x07\n"
+    monkeypatch.setattr(sys, "stderr", None)
+    remark("nobody hears this")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_program_that_is_not_there_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:

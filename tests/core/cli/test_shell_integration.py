@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from codemie_core.cli.shell_integration import start_file
+from codemie_core.cli.shell_integration import start_file, start_files
 from codemie_core.launch.shells import Shell
 from support.cli import call
 
@@ -39,6 +39,25 @@ def test_the_file_is_the_one_a_new_terminal_reads(
     shell: Shell, environ: dict[str, str], platform: str, path: str
 ) -> None:
     assert start_file(shell, environ, HOME, platform) == HOME / path
+
+
+def test_a_login_shell_of_bash_reads_the_first_of_three_files_that_is_there(tmp_path: Path) -> None:
+    for name in (".profile", ".bash_login", ".bash_profile"):
+        (tmp_path / name).touch()
+        assert start_file(Shell.BASH, {}, tmp_path, "darwin") == tmp_path / name
+
+
+def test_it_is_removed_from_where_it_was_put_though_another_file_is_read_now(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_files, "__defaults__", ("darwin",))
+    monkeypatch.setattr(start_file, "__defaults__", ("darwin",))
+    (home / ".profile").write_text("mine\n")
+    call("shell-integration", "install", "bash")
+    assert "function claude" in (home / ".profile").read_text()
+    (home / ".bash_profile").touch()
+    call("shell-integration", "remove", "bash")
+    assert (home / ".profile").read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("shell, name", [("bash", ".bashrc"), ("zsh", ".zshrc"), ("fish", ".config/fish/config.fish")])

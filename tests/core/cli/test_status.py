@@ -72,6 +72,11 @@ def test_json_holds_the_entry_and_the_whole_health(codemie_home: Path, address: 
     assert found == json.loads(json.dumps(dataclasses.asdict(entry)))
 
 
+def test_a_proxy_of_a_run_is_told_apart(codemie_home: Path, address: str) -> None:
+    write_entry(Places(codemie_home), dataclasses.replace(register(codemie_home, address), lent=True))
+    assert "(ends with its agent)" in call("status").out
+
+
 def test_a_proxy_that_does_not_answer_is_told_apart(codemie_home: Path) -> None:
     register(codemie_home, f"127.0.0.1:{closed_port()}")
     assert "no answer" in call("status").out

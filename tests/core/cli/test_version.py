@@ -19,6 +19,7 @@ def test_version_names_what_is_installed_and_whether_it_fits(monkeypatch: pytest
         "uvloop 0.22.1",
         "upstream attempts supported",
         "WebSocket bounds supported",
+        "tunnels supported",
         "fast dispatch supported",
     ]
 
@@ -28,4 +29,4 @@ def test_version_says_what_to_do_when_mitmproxy_does_not_fit(monkeypatch: pytest
     monkeypatch.setattr(socket_layer, "installed", lambda: False)
     monkeypatch.setattr(mitmproxy_version, "VERSION", "13.0.0")
     shown = call("version").out
-    assert shown.count("mitmproxy 13.0.0 found, >=12.2,<13 wanted") == 3
+    assert shown.count("mitmproxy 13.0.0 found, >=12.2,<13 wanted") == 4

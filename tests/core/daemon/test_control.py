@@ -1,9 +1,11 @@
 """Real supervisors, with a stand-in for the proxy. With a real one: process/test_daemon.py."""
 
+import errno
 import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from codemie_core.daemon import control
-from codemie_core.daemon.control import NotServing, look, restart, start, stop
+from codemie_core.daemon.control import NotServing, look, quiet, restart, start, stop
 from codemie_core.daemon.order import Order
 from codemie_core.daemon.state import DaemonState, read_state, state_file
 from codemie_core.demo.absent import closed_port
 from codemie_core.errors import SettingsError
+from codemie_core.launch.nesting import RUN
 from codemie_core.places import Places
 from codemie_core.running import running_proxies
 from support import stand_in
@@ -124,6 +127,23 @@ def test_a_restart_keeps_port_arguments_and_folder(
     assert not first.lives
 
 
+def test_open_requests_are_waited_for_and_no_longer_than_that(places: Places) -> None:
+    assert quiet(places, 5) == 0
+    started(places)
+    assert quiet(places, 5) == 0
+    behave(places, "busy")
+    assert quiet(places, 0) == 2
+    began, ending = time.monotonic(), threading.Timer(0.5, behave, (places, "well"))
+    ending.start()
+    assert quiet(places, 20) == 0
+    assert 0.4 < time.monotonic() - began < 10
+    # Who tells nothing is not waited for.
+    for how in ("silent", "hang"):
+        behave(places, how)
+        assert quiet(places, 20) == 0
+    behave(places, "well")
+
+
 def test_nothing_can_be_started_anew_before_it_was_started(places: Places) -> None:
     with pytest.raises(SettingsError, match="daemon start begins one"):
         restart(places, os.environ)
@@ -170,6 +190,59 @@ def test_a_restart_that_fails_keeps_the_arguments_for_the_next(places: Places) -
     assert again.state.port == first.port
 
 
+def test_a_restart_that_is_interrupted_keeps_the_arguments_for_the_next(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = started(places)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(control, "_up", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            restart(places, os.environ)
+    again = restart(places, os.environ)
+    assert again.state is not None
+    assert (again.state.port, again.state.order.target) == (first.port, first.order.target)
+
+
+def test_a_start_waits_for_one_that_is_being_started_anew(places: Places) -> None:
+    state = started(places)
+    os.kill(state.proxy_pid, signal.SIGKILL)
+    found, begun = start(places, ORDER, os.environ)
+    assert (begun, found.condition) == (False, "ok")
+    assert found.state is not None
+    assert (found.state.pid, found.state.restarts) == (state.pid, 1)
+
+
+def test_a_lock_that_cannot_be_made_is_told_with_what_helps(places: Places) -> None:
+    places.ensure_private(places.proxy)
+    (places.proxy / "daemon.lock").mkdir()
+    with pytest.raises(SettingsError, match=r"daemon\.lock cannot be written .*set CODEMIE_HOME"):
+        start(places, ORDER, os.environ)
+    (places.proxy / "daemon.lock").rmdir()
+
+
+def test_one_is_ended_though_the_disk_can_only_be_read(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = started(places)
+    really = os.open
+
+    def read_only(path: str, flags: int, *mode: int, **more: int) -> int:
+        if str(path).startswith(str(places.home)) and flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return really(path, flags, *mode, **more)
+
+    def unlink(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", read_only)
+        patched.setattr(Path, "unlink", unlink)
+        assert stop(places) == state
+    assert not state.lives
+
+
 def test_one_that_does_not_come_up_in_time_is_ended(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     behave(places, "hang")
     monkeypatch.setattr(control, "UP_SECONDS", 2.0)
@@ -214,6 +287,19 @@ def test_its_home_is_the_one_that_was_meant_wherever_it_runs(places: Places, mon
     environ = {name: value for name, value in os.environ.items() if name != "CODEMIE_HOME"}
     found, _ = start(places, ORDER, environ)
     assert found.state == read_state(places)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads another process's environment")
+def test_it_takes_the_way_out_of_the_shell_and_not_that_of_an_agent_in_it(places: Places) -> None:
+    """Where `run` or `env` has set HTTPS_PROXY to a proxy of ours, which may end before the daemon does."""
+    before = {"HTTPS_PROXY": "http://proxy.example.com:3128", "SSL_CERT_FILE": None}
+    mark = {"agent": "claude", "via": "https-proxy", "url": "http://127.0.0.1:1", "before": before, "depth": 1}
+    environ = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:1", "SSL_CERT_FILE": "/ours", RUN: json.dumps(mark)}
+    found, _ = start(places, ORDER, environ)
+    assert found.state is not None
+    lines = Path(f"/proc/{found.state.proxy_pid}/environ").read_text().split("\0")
+    assert "HTTPS_PROXY=http://proxy.example.com:3128" in lines
+    assert not [line for line in lines if line.startswith(("SSL_CERT_FILE=", f"{RUN}="))]
 
 
 def test_a_port_that_is_taken_is_nobodys_restart(places: Places) -> None:

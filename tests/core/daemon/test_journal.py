@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from codemie_core.daemon.journal import Journal
+from codemie_core.errors import SettingsError
 from codemie_core.places import Places
 
 
@@ -69,8 +70,57 @@ def test_what_comes_is_followed_through_the_moment_it_is_emptied(journal: Journa
     assert next(coming) == "two\n"
 
 
-def test_a_link_in_its_place_is_not_followed(journal: Journal, tmp_path: Path) -> None:
+def test_lines_are_followed_whole_though_they_are_printed_in_pieces(journal: Journal) -> None:
+    coming = journal.follow(0)
+    write(journal, "one\ntw")
+    assert next(coming) == "one\n"
+    write(journal, "o \u00fc\nthr")
+    assert next(coming) == "two \u00fc\n"
+    # What does not go on is all there is to show.
+    assert next(coming) == "thr"
+    assert next(coming) == ""
+
+
+def test_what_is_printed_while_it_is_read_comes_once(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(journal, "one\n")
+    coming, size = journal.follow(0), journal.size
+
+    def size_and_more() -> int:
+        found = size()
+        write(journal, "two\n")
+        return found
+
+    monkeypatch.setattr(journal, "size", size_and_more)
+    assert next(coming) == "one\n"
+    monkeypatch.setattr(journal, "size", size)
+    assert next(coming) == "two\n"
+    assert next(coming) == ""
+
+
+def test_all_lines_that_are_asked_for_are_shown_from_both_files(journal: Journal) -> None:
+    large = Journal(Places(journal.file.parents[1]), largest=200_000)
+    write(large, "".join(f"old {n}\n" for n in range(30_000)))
+    large.bound()
+    write(large, "".join(f"new {n}\n" for n in range(15_000)))
+    until = large.size()
+    write(large, "later\n")
+    lines = large.last(20_000, until)
+    assert (len(lines), lines[0], lines[-1]) == (20_000, "old 25000", "new 14999")
+    # Its beginning was cut off in the middle of a line.
+    assert all(line.startswith(("old ", "new ")) for line in large.last(100_000, until))
+
+
+def test_on_a_full_disk_it_is_emptied_all_the_same(journal: Journal) -> None:
+    write(journal, "x" * 2000)
+    journal.older.mkdir()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        journal.bound()
+    assert journal.size() == 0
+
+
+def test_a_link_in_its_place_is_not_followed_and_named(journal: Journal, tmp_path: Path) -> None:
     journal.file.parent.mkdir(parents=True, mode=0o700)
     journal.file.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(SettingsError, match=r"daemon\.log cannot be written .*symbolic.*move it away"):
         journal.open()
+    assert not (tmp_path / "elsewhere").exists()

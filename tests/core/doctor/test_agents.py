@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from codemie_core.doctor import agents
 from support.patient import levels, program, surroundings, told
 
@@ -27,6 +29,31 @@ def test_a_settings_file_that_overrules_the_proxy_is_named_with_its_key_and_neve
     assert {one.level for one in found} == {"warning"}
     assert f"{settings}: env.ANTHROPIC_BASE_URL" in found[0].what
     assert "planted" not in str(found)
+
+
+def test_what_overrules_is_told_apart_from_what_helps(codemie_home: Path, tmp_path: Path) -> None:
+    path = program(tmp_path / "bin", "claude", "opencode")
+    settings = codemie_home.parent / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": "https://elsewhere.example"}}))
+    config = codemie_home.parent / "opencode.json"
+    config.write_text(json.dumps({"provider": {"own": {"options": {"baseURL": "https://elsewhere.example/v1"}}}}))
+    claude, opencode = agents.overriding(surroundings(codemie_home, PATH=path))
+    assert claude.what.endswith("env.ANTHROPIC_BASE_URL counts more than the environment")
+    assert claude.fix == "take it out, or the proxy is passed by"
+    assert opencode.what.endswith("provider.own.options.baseURL leads past the proxy when this provider is used")
+    assert opencode.fix == f"take provider.own.options.baseURL out of {config}"
+
+
+def test_nobody_is_told_to_change_what_an_administrator_manages(
+    codemie_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed = tmp_path / "managed-settings.json"
+    managed.write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": "https://elsewhere.example"}}))
+    monkeypatch.setattr("codemie_core.launch.traps.CLAUDE_MANAGED", (managed,))
+    (found,) = agents.overriding(surroundings(codemie_home, PATH=program(tmp_path / "bin", "claude")))
+    asked = f"ask for env.ANTHROPIC_BASE_URL to be taken out of {managed}"
+    assert found.fix == f"it is an administrator's: {asked}"
 
 
 def test_the_files_of_an_agent_that_is_not_installed_do_not_matter(codemie_home: Path) -> None:

@@ -1,4 +1,5 @@
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -50,11 +51,27 @@ def test_a_certificate_without_its_key_or_with_another_is_a_problem(codemie_home
     trust.certificate.write_bytes(other.certificate.read_bytes())
     assert levels(certificates.authority(surroundings(codemie_home))) == ["problem"]
     (trust.certificate.parent / "mitmproxy-ca.pem").unlink()
+    (found,) = certificates.authority(surroundings(codemie_home))
+    assert found.level == "problem"
+    # The fix, as it stands there, and the next start.
+    subprocess.run(["sh", "-c", found.fix.partition("    (")[0]], check=True)
+    make_trust(Places(codemie_home), {})
+    assert levels(certificates.authority(surroundings(codemie_home))) == ["ok"]
+
+
+def test_a_key_that_is_another_than_the_certificates_is_a_problem(codemie_home: Path, tmp_path: Path) -> None:
+    """The file holds both, and the certificate in it may be right."""
+    both = make_trust(Places(codemie_home), {}).certificate.parent / "mitmproxy-ca.pem"
+    other = make_trust(Places(tmp_path / "other"), {}).certificate.parent / "mitmproxy-ca.pem"
+    begin = "-----BEGIN CERTIFICATE"
+    both.write_text(other.read_text().partition(begin)[0] + begin + both.read_text().partition(begin)[2])
     assert levels(certificates.authority(surroundings(codemie_home))) == ["problem"]
 
 
 def test_where_no_agent_is_installed_nobody_has_to_trust_us(codemie_home: Path) -> None:
-    assert told(certificates.trust(surroundings(codemie_home))) == [("ok", "none of the agents known here is on PATH")]
+    assert told(certificates.trust(surroundings(codemie_home))) == [
+        ("ok", "nobody has to trust it: no agent known here is on PATH")
+    ]
 
 
 @pytest.mark.parametrize("agent", READS)
@@ -82,7 +99,10 @@ def test_an_agent_that_is_sent_here_and_does_not_trust_us_is_a_problem(
     found = list(certificates.trust(surroundings(codemie_home, SSL_CERT_FILE=str(trust.bundle), **environ)))
     assert levels(found) == ["ok", "problem"]
     assert "Gemini CLI reads NODE_EXTRA_CA_CERTS, which this shell does not set" in found[1].what
-    assert "codemie-proxy run --via https-proxy gemini" in found[1].fix
+    assert found[1].fix.startswith('eval "$(codemie-proxy env --via https-proxy gemini)"')
+    # A company's proxy with the very same port is none of ours.
+    environ["HTTPS_PROXY"] = f"http://proxy.example.com:{listening}"
+    assert levels(certificates.trust(surroundings(codemie_home, **environ))) == ["ok", "ok"]
 
 
 def test_a_variable_that_names_no_certificate_is_a_problem_in_any_mode(codemie_home: Path, tmp_path: Path) -> None:
@@ -90,6 +110,16 @@ def test_a_variable_that_names_no_certificate_is_a_problem_in_any_mode(codemie_h
     gone = str(tmp_path / "gone.pem")
     (found,) = certificates.trust(surroundings(codemie_home, PATH=path, NODE_EXTRA_CA_CERTS=gone))
     assert (found.level, found.fix) == ("problem", "unset NODE_EXTRA_CA_CERTS, or name a PEM file")
+
+
+def test_a_path_that_only_a_shell_would_understand_names_nothing(
+    codemie_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_trust(Places(codemie_home), {}).bundle
+    monkeypatch.setenv("HOME", str(bundle.parent))
+    path = program(tmp_path / "bin", "claude")
+    (found,) = certificates.trust(surroundings(codemie_home, PATH=path, NODE_EXTRA_CA_CERTS=f"~/{bundle.name}"))
+    assert found.level == "problem"
 
 
 def test_the_first_variable_that_is_set_is_the_one_that_counts(codemie_home: Path, tmp_path: Path) -> None:

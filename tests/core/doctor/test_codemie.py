@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from codemie_core.daemon.order import Order
+from codemie_core.daemon.state import DaemonState, write_state
 from codemie_core.doctor import codemie
 from codemie_core.places import Places
 from codemie_core.sso.session import Session
@@ -12,6 +14,7 @@ from codemie_core.sso.store import CredentialStore
 from support.patient import levels, surroundings, told
 
 URL = "https://codemie.example.com/code-assistant-api"
+GATEWAY = "https://codemie.example.com:443/code-assistant-api"
 HOUR = 3600.0
 
 
@@ -54,7 +57,21 @@ def test_a_profile_is_told_by_name_provider_and_url(codemie_home: Path) -> None:
 def test_a_profile_that_cannot_be_read_is_a_problem(codemie_home: Path) -> None:
     codemie_home.mkdir(mode=0o700)
     (codemie_home / "codemie-cli.config.json").write_text("{")
-    assert levels(codemie.profile(surroundings(codemie_home))) == ["problem"]
+    around = surroundings(codemie_home)
+    # Once, by whose business it is.
+    assert levels([*codemie.settings(around), *codemie.profile(around)]) == ["ok", "problem"]
+
+
+def test_the_profile_is_the_one_that_a_start_would_take(codemie_home: Path) -> None:
+    names = {"a": {"provider": "litellm"}, "b": {"provider": "openai"}}
+    write_profile(codemie_home, version=2, activeProfile="a", profiles=names)
+    (codemie_home / "proxy").mkdir(mode=0o700)
+    (codemie_home / "proxy" / "codemie.yaml").write_text("profile: a\n")
+    around = surroundings(codemie_home, CODEMIE_PROFILE="b")
+    assert around.layers.profile.name == "b"
+    assert told(codemie.profile(around))[0][1].startswith("profile 'b'")
+    (found,) = codemie.profile(surroundings(codemie_home, CODEMIE_PROFILE="c"))
+    assert (found.level, found.fix) == ("problem", "mend the profile, or choose another: export CODEMIE_PROFILE=NAME")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +94,21 @@ def test_a_session_is_told_by_its_end_and_never_shown(
     assert words in found.what
     assert "planted" not in str(found)
     assert (found.fix == "codemie-proxy auth login") == (level != "ok")
+
+
+@pytest.mark.parametrize("how", ["named", "daemon", "retarget"])
+def test_a_gateway_that_only_a_command_has_named_wants_a_session_too(how: str, codemie_home: Path) -> None:
+    if how != "named":
+        rules = (f"api.anthropic.com={URL}",) if how == "retarget" else ()
+        order = Order("" if rules else URL, regular=bool(rules), retarget=rules)
+        write_state(Places(codemie_home), DaemonState(999999, "1", 1.0, order, "", 8080))
+    around = surroundings(codemie_home, URL if how == "named" else "")
+    (found,) = codemie.sign_in(around)
+    assert (found.level, found.fix) == ("problem", f"codemie-proxy auth login --url {GATEWAY}")
+    sign_in(codemie_home, 8 * HOUR)
+    assert levels(codemie.sign_in(around)) == ["ok"]
+    # Another vendor's host is no gateway.
+    assert levels(codemie.sign_in(surroundings(codemie_home.parent / "new", "https://api.anthropic.com"))) == ["ok"]
 
 
 def test_a_session_that_cannot_be_read_is_told(codemie_home: Path) -> None:

@@ -4,9 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from codemie_core.doctor import proxies
 from codemie_core.doctor.examine import Check, examine
 from codemie_core.doctor.finding import Finding, note, ok, problem, warning
 from codemie_core.doctor.surroundings import Surroundings
+from codemie_core.places import Places
+from codemie_core.running import RunningProxy, running_proxies, write_entry
 from support.patient import surroundings, told
 
 
@@ -37,9 +42,10 @@ def test_a_check_that_raises_is_a_finding_and_takes_nobody_down(codemie_home: Pa
     found = examine(
         [check("a", broken), check("b", worse), check("c", lambda _: [ok("c", "fine")])], surroundings(codemie_home)
     )
-    assert [one.level for one in found] == ["warning", "warning", "ok"]
-    assert "RuntimeError" in found[0].what
-    assert "planted" not in found[0].what
+    # What it had found by then is told.
+    assert [one.level for one in found] == ["ok", "warning", "warning", "ok"]
+    assert "RuntimeError" in found[1].what
+    assert "planted" not in found[1].what
 
 
 def test_a_check_that_hangs_is_left_behind(codemie_home: Path) -> None:
@@ -58,6 +64,55 @@ def test_a_check_that_hangs_is_left_behind(codemie_home: Path) -> None:
         never.set()
     assert time.monotonic() - began < 5
     assert told(found) == [("warning", "could not be looked at within 0.2 s"), ("ok", "fine")]
+
+
+def test_a_check_that_comes_to_a_halt_tells_what_it_has_found_so_far(codemie_home: Path) -> None:
+    never = threading.Event()
+
+    def halts(_: Surroundings) -> Iterator[Finding]:
+        yield problem("a", "the first is down", "mend it")
+        never.wait(30)
+
+    try:
+        found = examine([check("a", halts, seconds=0.3)], surroundings(codemie_home))
+    finally:
+        never.set()
+    assert told(found) == [
+        ("problem", "the first is down"),
+        ("warning", "could not be looked at any further within 0.3 s"),
+    ]
+
+
+def test_no_finding_shows_a_secret_whatever_it_quotes(codemie_home: Path) -> None:
+    url = "https://ann:hunter2-planted@h.example/x"
+    found = examine([check("a", lambda _: [problem("a", f"{url} is odd", f"open {url}")])], surroundings(codemie_home))
+    assert ("h.example/x is odd" in found[0].what, "planted" in str(found)) == (True, False)
+
+
+def test_what_is_taken_out_of_the_register_is_told_whoever_reads_it_first(codemie_home: Path) -> None:
+    write_entry(Places(codemie_home), RunningProxy("gone", 999999, "1", 1.0, ("127.0.0.1:1",), ("regular",), "1"))
+
+    def reads(around: Surroundings) -> Iterator[Finding]:
+        yield ok("far", str(len(list(running_proxies(around.places)))))
+
+    def tells(around: Surroundings) -> Iterator[Finding]:
+        yield from proxies.register(around)
+
+    found = examine([check("far", reads, far=True), check("near", tells)], surroundings(codemie_home))
+    assert told(found)[-1] == ("note", "1 entry of a proxy that was killed has been removed")
+
+
+def test_a_register_that_hangs_holds_nobody_up(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network disk that has gone."""
+    never = threading.Event()
+    monkeypatch.setattr("codemie_core.doctor.surroundings.running_proxies", lambda _: never.wait(30) and [])
+    monkeypatch.setattr("codemie_core.doctor.examine.SECONDS", 0.2)
+    began = time.monotonic()
+    try:
+        found = examine([check("a", lambda _: [ok("a", "fine")])], surroundings(codemie_home))
+    finally:
+        never.set()
+    assert (told(found), time.monotonic() - began < 5) == ([("ok", "fine")], True)
 
 
 def test_who_asks_others_goes_on_beside_the_rest(codemie_home: Path) -> None:

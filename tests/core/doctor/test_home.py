@@ -1,5 +1,6 @@
 import os
 import shutil
+import subprocess
 from collections import namedtuple
 from pathlib import Path
 
@@ -69,11 +70,53 @@ def test_a_folder_that_others_can_enter_is_named(places: Places) -> None:
     assert (found.level, found.fix) == ("warning", f"chmod 700 {places.credentials}")
 
 
+def test_the_commands_mend_what_they_are_told_for(tmp_path: Path) -> None:
+    """As they stand there, in a shell, with a blank in the path."""
+    places = Places(tmp_path / "my home" / ".codemie")
+    places.ensure_private(places.credentials)
+    places.write_private(places.proxy / "vault.key", b"secret")
+    places.credentials.chmod(0o755)
+    (places.proxy / "vault.key").chmod(0o644)
+    around = surroundings(places.home)
+    found = list(home.permissions(around))
+    assert len(found) == 2
+    for one in found:
+        subprocess.run(["sh", "-c", one.fix], check=True)
+    assert levels(home.permissions(around)) == ["ok"]
+
+
+def test_a_home_that_is_no_folder_is_a_problem(codemie_home: Path) -> None:
+    codemie_home.parent.mkdir(exist_ok=True)
+    codemie_home.write_text("")
+    assert told(home.ownership(surroundings(codemie_home))) == [("problem", f"{codemie_home} is no folder")]
+    codemie_home.unlink()
+    codemie_home.symlink_to(codemie_home.parent / "gone")
+    assert levels(home.ownership(surroundings(codemie_home))) == ["problem"]
+
+
+@pytest.mark.parametrize(
+    "mode, fix", [(0o500, "chmod u+rwx {home}"), (0o700, "set CODEMIE_HOME to a folder of your own")]
+)
+def test_a_home_that_cannot_be_written_is_told_with_what_helps(
+    mode: int, fix: str, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the second nothing is wrong with the folder: the disk can only be read."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    places.home.chmod(mode)
+    try:
+        (found,) = home.ownership(surroundings(places.home))
+    finally:
+        places.home.chmod(0o700)
+    assert (found.level, found.fix) == ("problem", fix.format(home=places.home))
+
+
 def test_what_belongs_to_somebody_else_is_a_problem(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     around = surroundings(places.home)
-    assert levels(home.ownership(around)) == ["problem"]
-    assert {"problem"} == set(levels(home.permissions(around)))
+    (found,) = home.ownership(around)
+    assert (found.level, found.fix.partition(",")[0]) == ("problem", f"sudo chown -R 12345 {places.home}")
+    found, *_ = home.permissions(around)
+    assert (found.level, found.fix) == ("problem", f"sudo chown 12345 {places.proxy}")
 
 
 @pytest.mark.parametrize("free, level", [(10 * 1024**3, "ok"), (500 * 1024**2, "warning"), (50 * 1024**2, "problem")])

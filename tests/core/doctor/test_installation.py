@@ -1,8 +1,11 @@
+import importlib
+import pkgutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from codemie_core import seams
 from codemie_core.doctor import installation
 from codemie_core.seams import install
 from codemie_core.seams.shape import Shape
@@ -40,7 +43,37 @@ def test_a_mitmproxy_of_another_shape_is_a_problem_with_the_way_back(
     monkeypatch.setattr(install, "installed", lambda: False)
     (found,) = installation.mitmproxy(surroundings(codemie_home))
     assert found.level == "problem"
-    assert found.fix == "pip install --force-reinstall 'mitmproxy==12.2.3'"
+    assert found.fix == installation.install_line("--force-reinstall", "mitmproxy==12.2.3")
+
+
+SHAPES = [
+    name
+    for name in (f"codemie_core.seams.{module.name}" for module in pkgutil.iter_modules(seams.__path__))
+    if hasattr(importlib.import_module(name), "SHAPE")
+]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_internal_that_we_build_on_is_looked_at(
+    name: str, codemie_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(name)
+    monkeypatch.setattr(module, "SHAPE", Shape("this", ("json:loads",), frozenset({"0000"})))
+    if hasattr(module, "installed"):
+        monkeypatch.setattr(module, "installed", lambda: False)
+    found = [one for one in installation.mitmproxy(surroundings(codemie_home)) if "internals for this" in one.what]
+    # Without the first two no start succeeds.
+    stops = name.rpartition(".")[2] in ("install", "tunnel")
+    assert levels(found) == ["problem" if stops else "warning"]
+
+
+def test_without_mitmproxy_nothing_works(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mitmproxy" or ".seams" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mitmproxy", None)
+    (found,) = installation.mitmproxy(surroundings(codemie_home))
+    assert (found.level, found.what.partition(":")[0]) == ("problem", "mitmproxy cannot be loaded")
+    assert found.fix.endswith("'mitmproxy>=12.2,<13'")
 
 
 def test_libraries_that_are_missing_are_named_with_what_is_lost(
@@ -52,7 +85,20 @@ def test_libraries_that_are_missing_are_named_with_what_is_lost(
         ("note", "top is not installed: no codemie-proxy top"),
         ("problem", "postgres is not installed: no the database that CODEMIE_DATABASE_URL names"),
     ]
-    assert found[1].fix == "pip install 'codemie-proxy[top]'"
+    assert found[1].fix == installation.extra_line("top")
+
+
+def test_libraries_are_installed_where_this_python_finds_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", "/my venv/bin/python")
+    root = installation._ROOT
+    here = f"-c {root}/constraints.txt -e '{root}[top]'"
+    assert installation.extra_line("top") == f"'/my venv/bin/python' -m pip install {here}"
+    # An environment that uv has made has no pip.
+    monkeypatch.setattr(installation, "find_spec", lambda _: None)
+    assert installation.extra_line("top") == f"uv pip install --python '/my venv/bin/python' {here}"
+    # A wheel has no checkout around it.
+    monkeypatch.setattr(installation, "_ROOT", tmp_path)
+    assert installation.extra_line("top") == "uv pip install --python '/my venv/bin/python' 'codemie-proxy[top]'"
 
 
 @pytest.mark.parametrize(

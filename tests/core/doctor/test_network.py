@@ -76,3 +76,8 @@ def test_a_companys_proxy_that_would_be_asked_for_this_machine_is_told(codemie_h
     variables = {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{listening}", "HTTP_PROXY": "http://proxy.example.com:3128"}
     assert levels(network.base_urls(surroundings(codemie_home, **variables))) == ["ok", "warning"]
     assert levels(network.base_urls(surroundings(codemie_home, **variables, NO_PROXY="127.0.0.1"))) == ["ok"]
+    # One that is there, and does not say this.
+    (_, found) = network.base_urls(surroundings(codemie_home, **variables, NO_PROXY=".example.com,10.0.0.0/8"))
+    value = ".example.com,10.0.0.0/8,127.0.0.1,localhost"
+    assert found.fix == f"export NO_PROXY={value} no_proxy={value}"
+    assert levels(network.base_urls(surroundings(codemie_home, **variables, NO_PROXY=value))) == ["ok"]

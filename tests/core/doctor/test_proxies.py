@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from codemie_core.daemon.state import DaemonState, write_state
 from codemie_core.demo.absent import closed_port
 from codemie_core.doctor import proxies
 from codemie_core.places import Places
-from codemie_core.running import RunningProxy, process_started, running_proxies, write_entry
+from codemie_core.running import RunningProxy, process_started, running_proxies, this_process, write_entry
 from support import stand_in
 from support.cli import environ
 from support.patient import levels, surroundings, told
@@ -48,7 +49,7 @@ def test_where_nothing_runs_nothing_is_wrong(codemie_home: Path) -> None:
     around = replace(surroundings(codemie_home), port=closed_port())
     assert told(proxies.port(around)) == [("ok", f"port {around.port} is free")]
     assert told(proxies.register(around)) == [("ok", "no proxy runs")]
-    assert told(proxies.daemon(around)) == [("ok", "none has been started")]
+    assert told(proxies.daemon(around)) == [("ok", "no daemon has been started")]
 
 
 def test_a_port_is_ours_anothers_or_a_strangers(running: RunningProxy, codemie_home: Path, tmp_path: Path) -> None:
@@ -62,13 +63,51 @@ def test_a_port_is_ours_anothers_or_a_strangers(running: RunningProxy, codemie_h
     assert (found.level, found.fix) == ("warning", "codemie-proxy start --port 0 takes a free one")
 
 
+def test_an_admin_port_of_ones_own_that_is_taken_is_told(codemie_home: Path) -> None:
+    assert list(proxies.admin_port(surroundings(codemie_home))) == []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wanted = taken.getsockname()[1]
+        around = surroundings(codemie_home, CODEMIE_ADMIN_SERVER_PORT=str(wanted))
+        (found,) = proxies.admin_port(around)
+        assert (found.level, found.fix) == ("warning", "export CODEMIE_ADMIN_SERVER_PORT=0    (takes a free one)")
+        assert f"codemie_admin_server_port: port {wanted} is held by another program" in found.what
+        # The proxy that has it may.
+        entry = RunningProxy("one", *this_process(), 1.0, ("127.0.0.1:1",), ("regular",), "1", admin_port=wanted)
+        write_entry(Places(codemie_home), entry)
+        (found,) = proxies.admin_port(surroundings(codemie_home, CODEMIE_ADMIN_SERVER_PORT=str(wanted)))
+        assert found.level == "ok"
+    config = Places(codemie_home).config
+    config.write_text(f"admin_server:\n  port: {closed_port()}\n")
+    assert levels(proxies.admin_port(surroundings(codemie_home))) == ["ok"]
+
+
+def test_a_port_that_only_root_may_have_is_held_by_nobody(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    (found,) = proxies.port(replace(surroundings(codemie_home), port=443))
+    assert (found.level, found.what) == ("warning", "port 443 cannot be had: Permission denied")
+
+
+def test_a_file_of_the_register_is_named_so_that_a_shell_understands_it(tmp_path: Path) -> None:
+    home = tmp_path / "my home" / ".codemie"
+    Places(home).ensure_private(Places(home).run)
+    odd = Places(home).run / "odd.json"
+    odd.write_text("{")
+    *_, found = proxies.register(surroundings(home))
+    subprocess.run(["sh", "-c", found.fix], check=True)
+    assert not odd.exists()
+
+
 def test_a_proxy_that_runs_and_one_that_only_seems_to(running: RunningProxy, codemie_home: Path) -> None:
     where = f"{running.addresses[0]} (pid {running.pid})"
     assert told(proxies.register(surroundings(codemie_home))) == [("ok", f"{where} serves")]
     os.kill(running.pid, signal.SIGSTOP)
     (found,) = proxies.register(surroundings(codemie_home))
     assert (found.level, found.what.startswith(f"{where}: unhealthy")) == ("problem", True)
-    assert f"kill {running.pid}" in found.fix
+    # A plain one does not reach a process that is stopped.
+    assert found.fix == f"kill {running.pid}; kill -9 {running.pid}; then start it anew"
 
 
 def test_what_killed_proxies_left_behind_is_told_and_what_cannot_be_read_is_named(codemie_home: Path) -> None:
@@ -77,7 +116,7 @@ def test_what_killed_proxies_left_behind_is_told_and_what_cannot_be_read_is_name
     (places.run / "odd.json").write_text("{")
     assert told(proxies.register(surroundings(codemie_home))) == [
         ("ok", "no proxy runs"),
-        ("note", "1 entries of proxies that were killed have been removed"),
+        ("note", "1 entry of a proxy that was killed has been removed"),
         ("warning", f"{places.run / 'odd.json'} cannot be read"),
     ]
 
@@ -88,9 +127,14 @@ def test_a_daemon_that_serves_and_one_that_does_not(running: RunningProxy, codem
     own = os.getpid()
     state = DaemonState(own, process_started(own) or "", 1.0, Order(), "", port_of(running), running.pid, started)
     write_state(places, state)
-    assert told(proxies.daemon(surroundings(codemie_home))) == [("ok", f"serves at {state.url}")]
+    assert told(proxies.daemon(surroundings(codemie_home))) == [("ok", f"the daemon serves at {state.url}")]
+    # Its supervisor would only start it anew when it is killed.
+    os.kill(running.pid, signal.SIGSTOP)
+    (found,) = proxies.register(surroundings(codemie_home))
+    assert (found.level, found.fix) == ("problem", "codemie-proxy daemon restart")
+    os.kill(running.pid, signal.SIGCONT)
     path = places.run / f"{running.run_id}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "addresses": [f"127.0.0.1:{closed_port()}"]}))
     (found,) = proxies.daemon(surroundings(codemie_home))
-    assert (found.level, found.what.partition(":")[0]) == ("problem", "dead-socket")
+    assert (found.level, found.what.partition(":")[0]) == ("problem", "the daemon is dead-socket")
     assert found.fix == "codemie-proxy daemon restart"

@@ -72,6 +72,33 @@ def test_a_vault_without_its_key_or_with_another_is_a_problem(stored: StoredHome
     assert (found.level, "may be read by others" in found.what) == ("problem", True)
 
 
+def test_accounts_that_cannot_be_used_are_named_with_what_helps(stored: StoredHome, codemie_home: Path) -> None:
+    stored.key("my work", "https://api.anthropic.com", "planted-other")
+    assert told(storage.accounts(around(codemie_home))) == [("ok", "2 of 2 accounts can be used")]
+    with sqlite3.connect(database_file(Places(codemie_home))) as connection:
+        connection.execute("UPDATE accounts SET needs_login = 1 WHERE name = 'my work'")
+    first, second = storage.accounts(around(codemie_home))
+    assert (first.level, first.fix) == ("warning", "codemie-proxy auth login anthropic --name 'my work'")
+    assert (second.level, second.what) == ("ok", "1 of 2 accounts can be used")
+    with sqlite3.connect(database_file(Places(codemie_home))) as connection:
+        connection.execute("UPDATE accounts SET paused = 'manual' WHERE name = 'main'")
+    found = list(storage.accounts(around(codemie_home)))
+    assert sorted(levels(found)) == ["note", "problem", "warning"]
+    assert "codemie-proxy accounts resume main" in [one.fix for one in found]
+
+
+def test_without_accounts_none_is_missed(codemie_home: Path) -> None:
+    assert told(storage.accounts(around(codemie_home))) == [("ok", "no accounts: agents bring their own keys")]
+    places = Places(codemie_home)
+    places.write_private(database_file(places), b"no database" * 100)
+    assert levels(storage.accounts(around(codemie_home))) == ["note"]
+
+
+def test_an_address_that_is_none_is_told_from_a_server_that_does_not_answer(codemie_home: Path) -> None:
+    (found,) = storage.database(surroundings(codemie_home, CODEMIE_DATABASE_URL="mysql://ann:planted@h/d"))
+    assert (found.level, found.fix) == ("problem", "mend or unset CODEMIE_DATABASE_URL")
+
+
 def test_a_server_that_does_not_answer_is_a_problem_without_its_password(codemie_home: Path) -> None:
     url = f"postgresql://ann:hunter2-planted@127.0.0.1:{closed_port()}/codemie"
     found = list(storage.database(surroundings(codemie_home, CODEMIE_DATABASE_URL=url)))

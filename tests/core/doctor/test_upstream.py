@@ -1,6 +1,10 @@
+import json
+import shutil
 import socket
 import ssl
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from codemie_core.daemon.order import Order
+from codemie_core.daemon.state import DaemonState, write_state
 from codemie_core.demo.absent import closed_port
 from codemie_core.doctor import upstream
 from codemie_core.doctor.surroundings import Surroundings
+from codemie_core.launch.nesting import RUN
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, this_process, write_entry
 from support.certificates import Authority
@@ -100,6 +107,70 @@ def test_where_proxies_lead_is_looked_at_and_the_profile(codemie_home: Path) -> 
         assert levels(upstream.reach(at(codemie_home, ""))) == ["ok", "ok", "problem"]
 
 
+def test_where_the_daemon_is_to_lead_is_looked_at_though_it_does_not_run(codemie_home: Path) -> None:
+    with answering() as port:
+        here = f"http://127.0.0.1:{port}"
+        order = Order(here, retarget=(f"api.anthropic.com={here}/code-assistant-api", f"b.example={here}"))
+        write_state(Places(codemie_home), DaemonState(999999, "1", 1.0, order, "", 8080))
+        found = told(upstream.reach(at(codemie_home, "")))
+    assert [what for _, what in found if "answers" in what] == [f"{here} answers (404)"] * 2
+
+
+def test_a_file_that_came_with_a_folder_has_nobody_called(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, Message]] = []
+    folder = codemie_home.parent / "their repository"
+    (folder / ".codemie").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    with answering(seen=seen) as port:
+        url = f"http://127.0.0.1:{port}"
+        text = f'{{"provider": "litellm", "baseUrl": "{url}"}}'
+        (folder / ".codemie" / "codemie-cli.config.json").write_text(text)
+        (found,) = upstream.reach(at(codemie_home, ""))
+        assert (found.level, found.fix, seen) == ("note", f"codemie-proxy doctor {url}", [])
+        assert f"leads to {url}, which was not asked" in found.what
+        # Whoever names it wants it.
+        assert levels(upstream.reach(at(codemie_home, url))) == ["ok", "ok"]
+
+
+def test_a_name_that_takes_minutes_to_be_resolved_holds_nobody_up(
+    codemie_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "SECONDS", 0.3)
+    release = threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[object]:
+        release.wait(30)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    began, before = time.monotonic(), set(threading.enumerate())
+    try:
+        (found,) = upstream.reach(at(codemie_home, "https://slow.example"))
+        assert time.monotonic() - began < 5
+        assert "does not answer within 0.3 s" in found.what
+        # The end of the process would wait for a thread that is none of these.
+        assert all(thread.daemon for thread in set(threading.enumerate()) - before)
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize(
+    "system, there, fix",
+    [
+        ("darwin", False, "sudo sntp -sS time.apple.com"),
+        ("linux", True, "sudo timedatectl set-ntp true"),
+        ("linux", False, "set the clock of this machine; in a container, that of its host"),
+    ],
+)
+def test_a_clock_is_set_as_this_system_does_it(
+    system: str, there: bool, fix: str, codemie_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/timedatectl" if there else None)
+    with answering(date=NOW - 3600) as port:
+        assert list(upstream.reach(at(codemie_home, f"http://127.0.0.1:{port}")))[1].fix == fix
+
+
 def test_who_refuses_is_told_from_who_is_not_known(codemie_home: Path) -> None:
     (found,) = upstream.reach(at(codemie_home, f"http://127.0.0.1:{closed_port()}"))
     assert (found.level, "cannot be reached" in found.what) == ("problem", True)
@@ -124,7 +195,7 @@ def test_a_certificate_nobody_vouches_for_is_told_and_the_users_authority_counts
         target = f"https://localhost:{port}"
         (found,) = upstream.reach(at(codemie_home, target))
         assert (found.level, "is not trusted" in found.what) == ("problem", True)
-        assert "codemie_upstream_attempts_ca_file" in found.fix
+        assert "export CODEMIE_UPSTREAM_ATTEMPTS_CA_FILE=FILE" in found.fix
         mended = at(codemie_home, target, CODEMIE_UPSTREAM_ATTEMPTS_CA_FILE=str(authority.pem))
         assert levels(upstream.reach(mended)) == ["ok", "ok"]
 
@@ -133,6 +204,16 @@ def test_a_target_that_speaks_no_tls_is_told(codemie_home: Path) -> None:
     with answering() as port:
         (found,) = upstream.reach(at(codemie_home, f"https://127.0.0.1:{port}"))
     assert (found.level, "TLS handshake" in found.what) == ("problem", True)
+
+
+def test_the_way_is_that_of_the_shell_before_an_agent_was_led_here(codemie_home: Path) -> None:
+    """`run` and `env` set HTTPS_PROXY to a proxy of ours and remember what stood there."""
+    before = {"HTTPS_PROXY": f"http://127.0.0.1:{closed_port()}"}
+    mark = {"agent": "claude", "via": "https-proxy", "url": "http://127.0.0.1:1", "before": before, "depth": 1}
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        environ = {"HTTPS_PROXY": f"http://127.0.0.1:{ours.getsockname()[1]}", RUN: json.dumps(mark)}
+        (found,) = upstream.reach(at(codemie_home, "https://a.invalid", **environ))
+    assert before["HTTPS_PROXY"].removeprefix("http://") in found.what
 
 
 def test_an_outbound_proxy_that_is_not_there_is_the_one_that_is_named(codemie_home: Path) -> None:

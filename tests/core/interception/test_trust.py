@@ -114,6 +114,29 @@ def test_inside_what_we_started_the_bundle_is_the_same(tmp_path: Path, company: 
     assert certificates(outer.bundle) >= certificates(company)
 
 
+@pytest.mark.parametrize("name", ["mitmproxy-ca-cert.pem", "mitmproxy-ca.pem"])
+def test_an_environment_that_names_us_alone_gets_the_systems_authorities_and_no_key(
+    tmp_path: Path, system: Path, name: str
+) -> None:
+    places = Places(tmp_path)
+    make_trust(places, {}, (str(system),))
+    trust = make_trust(places, {"SSL_CERT_FILE": str(places.ca / name)}, (str(system),))
+    assert trust.bundle.name.startswith("trust-")
+    assert certificates(trust.bundle) == certificates(system) | certificates(trust.certificate)
+    assert b"PRIVATE" not in trust.bundle.read_bytes()
+
+
+def test_the_same_name_in_another_folder_is_another_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        found.add(bundle_path(Places(tmp_path), {"NODE_EXTRA_CA_CERTS": "company.pem"}))
+    assert len(found) == 2
+
+
 def test_every_variable_that_agents_read_names_the_bundle(tmp_path: Path) -> None:
     trust = make_trust(Places(tmp_path), {}, ())
     told = trust_variables(trust, {})

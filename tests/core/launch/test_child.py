@@ -1,6 +1,7 @@
 import contextlib
 import fcntl
 import os
+import shlex
 import signal
 import struct
 import subprocess
@@ -96,6 +97,13 @@ def test_signals_are_passed_on_where_no_terminal_does(number: signal.Signals) ->
         assert process.wait(20) == 128 + number
 
 
+def test_how_it_ended_is_known_where_the_ends_of_children_are_ignored() -> None:
+    lines = f"import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); {RUN}print('ended', code)"
+    command = [sys.executable, "-c", lines, *PYTHON, "import sys; sys.exit(3)"]
+    done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "ended 3\n"
+
+
 def test_a_signal_the_agent_handles_is_its_own_business() -> None:
     lines = (
         "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7)); print('up', flush=True); time.sleep(60)"
@@ -160,6 +168,32 @@ def test_a_terminal_that_a_killed_agent_left_raw_is_put_back() -> None:
     with Terminal(script(lines), environ()) as terminal:
         terminal.wait_for("ended 137\n")
         assert terminal.echoes
+
+
+def test_one_that_is_killed_in_the_background_does_not_leave_us_stopped() -> None:
+    shell = ("bash", "--norc", "--noprofile", "-i")
+    with Terminal(shell, environ(PS1="ready> ", PATH=os.environ["PATH"])) as terminal:
+        terminal.wait_for("ready> ")
+        terminal.type(
+            f"{shlex.join(script('import time; print(chr(117) + chr(112), flush=True); time.sleep(60)'))} &\n"
+        )
+        terminal.wait_for("up\n")
+        terminal.type("kill %1\n")
+        terminal.wait_for("ended 143\n")
+
+
+def test_a_closed_standard_file_is_the_null_device_for_the_agent() -> None:
+    lines = "from codemie_core.launch.child import open_standard_files; open_standard_files(); " + OURS[-1]
+    agent = "import os; null = os.stat(os.devnull); print(*(os.path.samestat(os.fstat(n), null) for n in range(3)))"
+    command = f"import os, sys; {lines}"
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" <&- 2>&-', "bash", sys.executable, "-c", command, *PYTHON, agent],
+        env=environ(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True False True\nended 0\n"
 
 
 GOES_ON = "import os, signal, time\nsignal.signal(signal.SIGCONT, lambda *_: print('goes on', flush=True))\n"

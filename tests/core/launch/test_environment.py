@@ -5,7 +5,7 @@ import pytest
 
 from codemie_core.errors import SettingsError
 from codemie_core.interception.trust import TRUST_VARIABLES, Trust
-from codemie_core.launch.agents import AGENTS, GENERIC, PROXY_HANDLED
+from codemie_core.launch.agents import AGENTS, ANTHROPIC, GENERIC, GOOGLE, OPENAI, PROXY_HANDLED
 from codemie_core.launch.environment import Circumstances, Prepared, prepare
 
 URL = "http://127.0.0.1:4000"
@@ -13,6 +13,7 @@ TRUST = Trust(Path("/ca/ours.pem"), Path("/ca/bundle.pem"))
 
 
 UNKNOWN = Circumstances()
+VENDORS = (ANTHROPIC, OPENAI, GOOGLE)
 
 
 def led(name: str, via: str = "base-url", known: Circumstances = UNKNOWN, /, **environ: str) -> Prepared:
@@ -70,7 +71,7 @@ def test_a_key_for_one_vendor_is_not_led_to_another(host: str, variables: set[st
 
 
 def test_a_key_that_the_proxy_replaces_is_made_up_only_where_there_is_none() -> None:
-    signs = Circumstances(signs_in=True)
+    signs = Circumstances(signed_in=VENDORS)
     assert led("claude", "base-url", signs).set["ANTHROPIC_AUTH_TOKEN"] == PROXY_HANDLED
     assert "ANTHROPIC_AUTH_TOKEN" not in led("claude", "base-url", signs, ANTHROPIC_API_KEY="sk-mine").set
     assert "ANTHROPIC_AUTH_TOKEN" not in led("claude").set
@@ -79,10 +80,16 @@ def test_a_key_that_the_proxy_replaces_is_made_up_only_where_there_is_none() -> 
     assert 'model_providers.codemie-proxy.env_key="CODEX_API_KEY"' in codex.arguments
 
 
+@pytest.mark.parametrize("name, via", [("opencode", "base-url"), ("any", "base-url"), ("opencode", "https-proxy")])
+def test_a_key_is_made_up_for_no_vendor_that_would_get_it_as_it_is(name: str, via: str) -> None:
+    found = led(name, via, Circumstances(target_host=ANTHROPIC, signed_in=(ANTHROPIC,))).set
+    assert [key for key, value in found.items() if value == PROXY_HANDLED] == ["ANTHROPIC_API_KEY"]
+
+
 def test_in_https_proxy_mode_an_agents_own_login_is_left_alone() -> None:
-    known = Circumstances(signs_in=True, logged_in=True)
+    known = Circumstances(signed_in=VENDORS, logged_in=True)
     assert "ANTHROPIC_AUTH_TOKEN" not in led("claude", "https-proxy", known).set
-    assert led("claude", "https-proxy", Circumstances(signs_in=True)).set["ANTHROPIC_AUTH_TOKEN"] == PROXY_HANDLED
+    assert led("claude", "https-proxy", Circumstances(signed_in=VENDORS)).set["ANTHROPIC_AUTH_TOKEN"] == PROXY_HANDLED
 
 
 def test_https_proxy_mode_names_us_and_whom_to_trust() -> None:
@@ -132,6 +139,7 @@ def test_the_agent_sees_none_of_our_secrets(via: str) -> None:
         )
     }
     secrets["CODEMIE_TELEMETRY_ENDPOINT"] = "https://me:planted@collector.example"
+    secrets["CODEMIE_OTHER_ENDPOINT"] = "https://planted@collector.example"
     environ = {**secrets, "CODEMIE_KEYRING": "0", "CODEMIE_HOME": "/h", "PATH": "/bin"}
     found = led("claude", via, Circumstances(secrets={"WORK_KEY"}), **environ)
     assert "planted" not in str(found.applied(environ))
@@ -139,10 +147,34 @@ def test_the_agent_sees_none_of_our_secrets(via: str) -> None:
 
 
 def test_a_key_that_belongs_to_an_account_is_replaced_in_the_agent() -> None:
-    known = Circumstances(signs_in=True, secrets={"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
+    known = Circumstances(signed_in=VENDORS, secrets={"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
     found = led("claude", "base-url", known, ANTHROPIC_API_KEY="planted", ANTHROPIC_AUTH_TOKEN="planted")
     applied = found.applied({"ANTHROPIC_API_KEY": "planted", "ANTHROPIC_AUTH_TOKEN": "planted"})
     assert applied == {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_AUTH_TOKEN": PROXY_HANDLED}
+
+
+def test_a_client_key_takes_the_place_of_the_agents_own_key_or_stands_in_the_proxys_url() -> None:
+    known = Circumstances(target_host=ANTHROPIC, client_key="cmk_x/y")
+    assert led("codex", "base-url", Circumstances(client_key="cmk_x"), CODEX_API_KEY="mine").set == {
+        "OPENAI_BASE_URL": f"{URL}/v1",
+        "CODEX_API_KEY": "cmk_x",
+    }
+    assert led("any", "base-url", known).set == {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_API_KEY": "cmk_x/y"}
+    assert "ANTHROPIC_AUTH_TOKEN" not in led("claude", "base-url", known, ANTHROPIC_API_KEY="cmk_x/y").set
+    found = led("claude", "https-proxy", known, ANTHROPIC_API_KEY="mine").set
+    assert found["HTTPS_PROXY"] == "http://codemie-proxy:cmk_x%2Fy@127.0.0.1:4000"
+    assert "ANTHROPIC_AUTH_TOKEN" not in found
+
+
+def test_geminis_login_with_google_is_left_out_only_where_it_has_no_base_url() -> None:
+    environ = {"GOOGLE_GENAI_USE_GCA": "true", "GOOGLE_GENAI_USE_VERTEXAI": "true"}
+    assert set(led("gemini", "base-url", UNKNOWN, **environ).removed) == set(environ)
+    assert led("gemini", "https-proxy", UNKNOWN, **environ).removed == ("GOOGLE_GENAI_USE_VERTEXAI",)
+
+
+def test_gemini_is_given_a_key_beside_one_that_it_does_not_read() -> None:
+    found = led("gemini", "base-url", Circumstances(signed_in=VENDORS), GOOGLE_API_KEY="mine")
+    assert found.set["GEMINI_API_KEY"] == PROXY_HANDLED
 
 
 def test_an_agent_without_a_base_url_setting_says_so() -> None:

@@ -18,6 +18,7 @@ class Stage:
     def __init__(self) -> None:
         self.started: list[Sequence[str]] = []
         self.fails: set[int] = set()
+        self.stopped: set[int] = set()
         self.current: Stage.Proxy
 
     class Proxy:
@@ -35,6 +36,7 @@ class Stage:
 
         def stop(self) -> None:
             self.over.set()
+            self._stage.stopped.add(self.number)
 
     def __call__(
         self, places: Places, environ: Mapping[str, str], arguments: Sequence[str], log: Path, goes_on: bool
@@ -62,6 +64,7 @@ def test_one_that_ends_is_started_again_on_the_same_port(stage: Stage) -> None:
     assert proxy.up().addresses == ("127.0.0.1:4321",)
     stage.current.over.set()
     until(lambda: proxy.restarts == 1)
+    assert stage.stopped == {1}  # It held a descriptor.
     proxy.stop()
     assert stage.started == [
         ["TARGET", "--port", "0", "--", "--set", "a=b"],

@@ -5,7 +5,7 @@ import pytest
 
 from codemie_core.launch.agents import AGENTS
 from codemie_core.launch.environment import Prepared
-from codemie_core.launch.nesting import RUN, marked, outer_run
+from codemie_core.launch.nesting import RUN, leave_outer_run, marked, outer_run
 
 URL = "http://127.0.0.1:4000"
 BEFORE = {"PATH": "/bin", "NO_PROXY": "a.example", "CLAUDE_CODE_USE_VERTEX": "1", "WORK_KEY": "planted"}
@@ -32,6 +32,14 @@ def test_a_run_within_a_run_finds_the_environment_as_it_was_but_for_our_secrets(
         "CLAUDE_CODE_USE_VERTEX": "1",
         "NEW": "1",
     }
+
+
+def test_a_process_leaves_the_run_it_is_in() -> None:
+    environ = inner()
+    leave_outer_run(environ)
+    assert environ == {"PATH": "/bin", "NO_PROXY": "a.example", "CLAUDE_CODE_USE_VERTEX": "1"}
+    leave_outer_run(environ)
+    assert environ["PATH"] == "/bin"
 
 
 def test_the_outer_proxy_serves_the_same_agent_in_the_same_way_while_it_listens() -> None:

@@ -48,6 +48,7 @@ async def test_it_serves_and_ends_when_it_is_told_to(codemie_home: Path, port: i
         await own.up()
         [entry] = running_proxies(Places(codemie_home))
         assert (entry.pid, entry.addresses) == (own.pid, (f"127.0.0.1:{port}",))
+        assert entry.lent
     finally:
         await asyncio.to_thread(own.stop)
     assert not own.runs
@@ -59,6 +60,8 @@ async def test_one_that_is_kept_goes_on(codemie_home: Path, port: int) -> None:
     try:
         await own.up()
         own.keep()
+        [entry] = running_proxies(Places(codemie_home))
+        assert not entry.lent
         own.stop()
         assert own.runs
         with socket.create_connection(("127.0.0.1", port), 5):

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -9,9 +10,12 @@ import pytest
 
 from codemie_core.errors import SettingsError
 from codemie_core.launch import run, serving
-from codemie_core.launch.agents import AGENTS
+from codemie_core.launch.agents import AGENTS, ANTHROPIC, PROXY_HANDLED
 from codemie_core.launch.destination import Destination, decide
-from codemie_core.launch.nesting import DEEPEST, RUN
+from codemie_core.launch.environment import Prepared
+from codemie_core.launch.kept_proxy import KeptProxy
+from codemie_core.launch.nesting import DEEPEST, RUN, remembered
+from codemie_core.launch.pool_facts import PoolFacts
 from codemie_core.launch.run import Run, Wanted, prepared_for
 from codemie_core.places import Places
 
@@ -62,6 +66,16 @@ def test_what_there_is_to_say_is_said_before_the_agent_starts(environ: dict[str,
     assert seen(environ)[0] == ["--settings", json.dumps({"env": {"ANTHROPIC_BASE_URL": URL}}), "x"]
 
 
+def test_a_key_for_the_gateway_of_a_settings_file_goes_nowhere_else(environ: dict[str, str], shared: None) -> None:
+    settings = Path(environ["HOME"]) / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    env = {"ANTHROPIC_BASE_URL": "https://other.example", "ANTHROPIC_AUTH_TOKEN": "planted"}
+    settings.write_text(json.dumps({"env": env}))
+    with pytest.raises(SettingsError, match=r"leads to other\.example, and env\.ANTHROPIC_AUTH_TOKEN may be meant"):
+        Run(Wanted("claude"), environ, print).run()
+    assert not Path(environ["SEEN"]).exists()
+
+
 def test_a_run_within_a_run_starts_from_the_environment_of_the_outer_one(
     environ: dict[str, str], shared: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +91,23 @@ def test_a_run_within_a_run_starts_from_the_environment_of_the_outer_one(
     Run(Wanted("claude"), inside, print).run()
     assert asked == ["mine.example"]
     assert json.loads(seen(environ)[1][RUN])["before"] == {"ANTHROPIC_BASE_URL": "https://mine.example"}
+
+
+def test_a_shell_that_env_has_told_is_no_gateway_of_the_users(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = Prepared({"ANTHROPIC_BASE_URL": URL})
+    told = remembered(AGENTS["claude"], "base-url", URL, prepared, environ, None).applied(environ)
+    asked: list[str] = []
+
+    def daemon_for(going: Destination, passed_on: object, places: object) -> str:
+        asked.append(going.host)
+        return "http://127.0.0.1:5000"
+
+    monkeypatch.setattr(serving, "daemon_for", daemon_for)
+    Run(Wanted("claude"), told, print).run()
+    assert asked == ["api.anthropic.com"]
+    assert json.loads(seen(environ)[1][RUN])["depth"] == 1
 
 
 def test_a_script_of_the_agents_name_that_calls_us_ends_instead_of_calling_for_ever(
@@ -117,11 +148,65 @@ def test_logs_that_killed_runs_have_left_go_after_a_week(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.glob("*.log")] == ["new.log"]
 
 
-def test_ctrl_c_ends_the_wait_for_late_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
-    import signal
+class Ending(KeptProxy):
+    """Somebody presses Ctrl-C while it ends."""
 
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def stop(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        self.stopped = True
+
+
+def test_ctrl_c_ends_the_wait_for_late_telemetry_and_not_what_comes_after(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "GRACE", 60.0)
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    began = time.monotonic()
-    run._grace()
-    assert time.monotonic() - began < 30
+    began, proxy = time.monotonic(), Ending()
+    run._end(proxy)
+    assert (time.monotonic() - began < 30, proxy.stopped) == (True, True)
+
+
+def test_in_a_folder_that_is_gone_it_says_so(
+    environ: dict[str, str], shared: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SettingsError, match=r"the working folder: .*; change to another one"):
+        Run(Wanted("claude"), environ, print).run()
+
+
+def test_a_user_without_a_home_is_asked_for_one(
+    environ: dict[str, str], shared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(SettingsError, match="set HOME"):
+        Run(Wanted("claude"), environ, print).run()
+
+
+@pytest.mark.parametrize(
+    "name, target, hosts, made_up",
+    [
+        ("opencode", None, ANTHROPIC, {"ANTHROPIC_API_KEY"}),
+        ("opencode", None, "gateway.example", set()),
+        # What goes elsewhere goes without the agent's key, whatever comes in its place.
+        ("claude", "https://gateway.example", "gateway.example", {"ANTHROPIC_AUTH_TOKEN"}),
+        ("claude", "https://gateway.example", ANTHROPIC, {"ANTHROPIC_AUTH_TOKEN"}),
+        ("claude", None, "", set()),
+    ],
+)
+def test_by_https_proxy_a_key_is_made_up_where_the_agents_own_would_not_arrive(
+    environ: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    target: str | None,
+    hosts: str,
+    made_up: set[str],
+) -> None:
+    monkeypatch.setattr(run, "pool_facts", lambda environ: PoolFacts(frozenset({hosts})))
+    going = decide(AGENTS[name], name, "https-proxy", target, "", environ)
+    wanted = Wanted(name, via="https-proxy")
+    found = prepared_for(AGENTS[name], wanted, going, URL, Places.from_env(environ), environ)
+    assert {key for key, value in found.set.items() if value == PROXY_HANDLED} == made_up

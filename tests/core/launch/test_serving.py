@@ -93,6 +93,8 @@ def test_the_newest_that_an_agent_may_use_is_found(places: Places) -> None:
     register(places, "claude", VENDOR, 2.0)
     register(places, "codex", "reverse:https://api.openai.com", 3.0)
     register(places, "any", "regular", 4.0)
+    lent = register(places, "somebody's", VENDOR, 5.0)
+    write_entry(places, dataclasses.replace(lent, lent=True))
     found = {
         (name, via, host): [one.run_id for one in serving.fitting(AGENTS.get(name, GENERIC), via, host, places)]  # type: ignore[arg-type] # they are
         for name, via, host in (

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from codemie_core.launch import traps as modules
 from codemie_core.launch.agents import AGENTS
 from codemie_core.launch.environment import Via
 from codemie_core.launch.traps import Look, logged_in, traps
@@ -102,7 +103,7 @@ def test_a_provider_of_codex_that_is_not_its_vendor_goes_past_an_https_proxy(roo
         ({"security": {"auth": {"selectedType": "oauth-personal"}}}, "security.auth.selectedType"),
         ({"selectedAuthType": "vertex-ai"}, "selectedAuthType"),
         ({"security": {"auth": {"selectedType": "gemini-api-key"}}}, ""),
-        ({"security": None}, ""),
+        ({"security": None}, "security.auth.selectedType"),
     ],
 )
 def test_gemini_has_a_base_url_only_with_a_key(room: Room, settings: object, key: str) -> None:
@@ -123,11 +124,70 @@ def test_providers_of_opencode_that_lead_elsewhere_are_named(room: Room) -> None
     assert len(room.found("opencode", "https-proxy")) == 2
 
 
+def test_a_warning_is_one_line_whatever_a_file_says(room: Room) -> None:
+    providers = {"own\x1b[2J\nforged": {"options": {"baseURL": "https://own.example"}}}
+    room.write("opencode.json", {"provider": providers}, "work")
+    [trap] = traps(room.look("opencode"))
+    assert str(trap).isprintable()
+
+
+def test_what_an_administrator_manages_is_named_as_such(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"env": {"ANTHROPIC_BASE_URL": "https://other.example"}}
+    managed = room.write("etc/managed-settings.json", env)
+    part = room.write("etc/managed-settings.d/10-a.json", env)
+    room.write("etc/managed-settings.d/.hidden.json", env)
+    remote = room.write(".claude/remote-settings.json", env)
+    monkeypatch.setattr(modules, "CLAUDE_MANAGED", (managed,))
+    assert [(trap.file, trap.managed) for trap in traps(room.look("claude"))] == [
+        (file, True) for file in (managed, part, remote)
+    ]
+    codex = room.write("etc/managed_config.toml", 'model_provider = "own"')
+    monkeypatch.setattr(modules, "CODEX_MANAGED", codex)
+    assert room.found("codex", OPENAI_API_KEY="k") == {"home/etc/managed_config.toml: model_provider"}
+    provider = {"provider": {"anthropic": {"options": {"baseURL": "https://other.example"}}}}
+    room.write("etc/opencode.json", provider)
+    monkeypatch.setattr(modules, "OPENCODE_MANAGED", (room.home / "etc",))
+    assert room.found("opencode") == {"home/etc/opencode.json: provider.anthropic.options.baseURL"}
+
+
+def test_opencode_looks_in_more_folders_than_this_one(room: Room) -> None:
+    own = {"provider": {"own": {"options": {"baseURL": "https://own.example"}}}}
+    above = room.folder.parent
+    (above / ".git").mkdir()
+    for file in ("../opencode.json", "../.opencode/opencode.jsonc", ".opencode/opencode.json"):
+        room.write(file, own, "work")
+    for file in ("mine.json", ".config/opencode/config.json", ".opencode/opencode.json", "dir/opencode.json"):
+        room.write(file, own)
+    room.write("../opencode.json", own, "work")
+    found = room.found("opencode", OPENCODE_CONFIG=str(room.home / "mine.json"), OPENCODE_CONFIG_DIR=f"{room.home}/dir")
+    assert len(found) == 7
+    (room.folder / ".git").mkdir()
+    assert len(room.found("opencode")) == 3
+
+
+def test_gemini_reads_the_nearest_file_of_variables(room: Room) -> None:
+    room.write(".env", "GOOGLE_GEMINI_BASE_URL=https://other.example")
+    room.folder.mkdir()
+    assert room.found("gemini", "https-proxy") == {"home/.env: GOOGLE_GEMINI_BASE_URL"}
+    room.write(".gemini/.env", "GEMINI_API_KEY=planted", "work")
+    assert room.found("gemini", "https-proxy") == set()
+
+
+@pytest.mark.parametrize("variable", ["GEMINI_CLI_HOME", "GEMINI_CLI_SYSTEM_SETTINGS_PATH"])
+def test_geminis_settings_may_be_elsewhere(room: Room, variable: str) -> None:
+    file = room.write("other/.gemini/settings.json", {"security": {"auth": {"enforcedType": "vertex-ai"}}})
+    named = file if variable.endswith("PATH") else room.home / "other"
+    look = Look(AGENTS["gemini"], "base-url", room.home, room.folder, {variable: str(named)})
+    assert (file, "security.auth.enforcedType") in [(trap.file, trap.key) for trap in traps(look)]
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"env": 3}', '{"env": {"ANTHROPIC_BASE_URL": ""}}', "[" * 9000])
 def test_files_that_say_nothing_are_no_trap(room: Room, content: str) -> None:
     for name in (".claude/settings.json", ".codex/auth.json", ".codex/config.toml", ".gemini/settings.json"):
         room.write(name, content)
-    assert not any(room.found(name, via) for name in AGENTS for via in ("base-url", "https-proxy"))
+    names = AGENTS.keys() - {"gemini"}  # It needs a word.
+    assert not any(room.found(name, via) for name in names for via in ("base-url", "https-proxy"))
+    assert (len(room.found("gemini")), len(room.found("gemini", "https-proxy"))) == (1, 0)
 
 
 def test_who_is_logged_in_is_told_by_files(room: Room) -> None:

@@ -4,6 +4,7 @@ import pytest
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.test import taddons, tflow
 
@@ -71,6 +72,15 @@ def test_an_outbound_proxy_stands_before_it_but_not_before_that_of_upstream_mode
     context.server.via = ("http", mode[1])
     make_tunnel(context, Order(lambda: True, ("http", outer[1])))
     assert context.server.via == mode
+
+
+def test_what_is_opened_gets_a_way_out_that_requests_inside_do_not_inherit(context: Context) -> None:
+    context.server.timestamp_start, context.server.state = None, ConnectionState.CLOSED
+    layer = make_tunnel(context, Order(lambda: True, ("http", ("outer.test", 3128)), opened=True))
+    assert isinstance(layer, HttpUpstreamProxy)
+    assert isinstance(layer.child_layer, NextLayer)
+    assert layer.tunnel_connection.address == ("outer.test", 3128)
+    assert context.server.via is None
 
 
 def test_the_answer_names_what_could_not_be_reached(context: Context) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codemie_core.websocket.assembly import Assembly
+from codemie_core.websocket.assembly import MOST_FRAMES, Assembly
 
 
 @given(st.lists(st.lists(st.binary(max_size=9), min_size=1), min_size=1))
@@ -23,3 +23,16 @@ def test_a_message_may_be_as_large_as_the_bound_and_no_byte_larger() -> None:
     assert not assembly.add(b"x", frame_finished=True)
     assert assembly.add(b"y" * 100, frame_finished=True)
     assert assembly.take() == [b"y" * 100]
+
+
+def test_empty_frames_without_end_take_no_memory_and_lose_nothing() -> None:
+    for count in (MOST_FRAMES - 1, MOST_FRAMES, 5 * MOST_FRAMES):
+        assembly = Assembly(10**6)
+        pieces = [b"%d," % n if n % 100 == 0 else b"" for n in range(count)]
+        for piece in pieces:
+            assert assembly.add(piece, frame_finished=True)
+        frames = assembly.take()
+        assert len(frames) == min(count, MOST_FRAMES)
+        assert b"".join(frames) == b"".join(pieces)
+        assert assembly.add(b"next", frame_finished=True)
+        assert assembly.take() == [b"next"]

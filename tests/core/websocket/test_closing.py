@@ -10,6 +10,7 @@ ENDINGS = (
     *(closing.broken(client, Close(1002, "no")) for client in (True, False)),
     *(closing.too_large(client, 64 * 1024**2) for client in (True, False)),
     *(closing.STOPPING, closing.PROXY_FAILED, closing.OTHER_ACCOUNT, closing.KEY_REVOKED),
+    *(closing.BUSY, closing.SILENT, closing.UNREADABLE),
 )
 
 
@@ -30,6 +31,10 @@ def test_every_ending_has_words_that_fit_into_a_close_frame(ending: Ending) -> N
         (closing.too_large(client=False, most=1024), 1009, 1009),
         (closing.STOPPING, 1012, 1001),
         (closing.OTHER_ACCOUNT, 1012, 1001),
+        (closing.BUSY, 1012, 1001),
+        (closing.SILENT, 1012, 1001),
+        (closing.KEY_REVOKED, 1008, 1001),
+        (closing.UNREADABLE, 1011, 1008),
     ],
 )
 def test_the_code_says_whether_to_connect_again(ending: Ending, client: int, upstream: int) -> None:

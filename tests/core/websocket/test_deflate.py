@@ -10,7 +10,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.extensions import PerMessageDeflate
 
-from codemie_core.websocket.deflate import BoundedDeflate
+from codemie_core.websocket.deflate import BoundedDeflate, agreed_deflate
 
 MOST = 1024 * 1024
 
@@ -71,6 +71,41 @@ def test_a_ping_between_two_frames_leaves_their_message_whole() -> None:
     wire += theirs.send(Ping(payload=b"there?"))
     wire += theirs.send(TextMessage(data="second half", message_finished=True))
     assert text_of(heard(ours, wire)) == "first half, second half"
+
+
+@pytest.mark.parametrize("agreed", ["permessage-deflate", "permessage-deflate; client_no_context_takeover"])
+def test_a_ping_before_a_message_is_not_taken_for_its_beginning(agreed: str) -> None:
+    theirs, ours = pair(agreed)
+    for text in ("first words", "second words"):
+        found = heard(ours, theirs.send(Ping(payload=b"there?")) + theirs.send(TextMessage(data=text)))
+        assert [type(event) for event in found] == [Ping, TextMessage]
+        assert text_of(found) == text
+
+
+def test_a_last_block_ends_the_connection_because_what_comes_behind_it_would_be_swallowed() -> None:
+    _, ours = pair()
+    packer = zlib.compressobj(wbits=-15)
+    wire = bytearray(Connection(ConnectionType.CLIENT).send(BytesMessage(data=packer.compress(b"a") + packer.flush())))
+    wire[0] |= 0x40
+    [ended] = heard(ours, bytes(wire))
+    assert isinstance(ended, CloseConnection)
+    assert ended.code == 1007
+
+
+@pytest.mark.parametrize(
+    ("agreed", "readable"),
+    [
+        ("", 0),
+        ("permessage-deflate", 1),
+        ('x-unknown; a=1, permessage-deflate; server_max_window_bits="10"', 1),
+        ("permessage-deflate; server_max_window_bits=8", None),
+        ("permessage-deflate; client_max_window_bits", None),
+        ("permessage-deflate; client_max_window_bits=many", None),
+    ],
+)
+def test_parameters_that_cannot_be_kept_are_told_apart(agreed: str, readable: int | None) -> None:
+    found = agreed_deflate(agreed, MOST)
+    assert (None if found is None else len(found)) == readable
 
 
 def test_what_was_not_compressed_passes_as_it_is() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from codemie_core.websocket.overload import says_overloaded
+from codemie_core.websocket.overload import is_aside, says_overloaded
 
 
 def message(**fields: object) -> bytes:
@@ -33,3 +33,11 @@ def test_an_error_with_a_status_to_try_again_on_is_an_overload(status: int) -> N
 )
 def test_nothing_else_is(other: bytes) -> None:
     assert not says_overloaded(other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "aside"),
+    [("codex.rate_limits", True), ("codex.response.metadata", True), ("response.created", False), ("", False)],
+)
+def test_what_is_said_before_an_answer_is_told_from_the_answer(kind: str, aside: bool) -> None:
+    assert is_aside(json.dumps({"type": kind, "codex.": 1}).encode()) is aside

@@ -41,7 +41,8 @@ def mount(app: FastAPI, plane: Plane) -> None:
         dark=None,
         tailwind=False,
         language="en-US",
-        binding_refresh_interval=None,
+        # Nothing is bound. A day, not None: the NiceGUI for Python 3.12 knows no None.
+        binding_refresh_interval=86_400.0,
         reconnect_timeout=20.0,
         message_history_length=200,
         storage_secret=secrets.token_hex(32),
