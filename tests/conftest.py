@@ -25,9 +25,10 @@ SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_", "OTEL
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # So does a shell for what it starts in the background, and every child inherits it: no test could press Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell has what it starts in the background ignore both, and every child inherits it: no test could press Ctrl-C.
+for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGQUIT: signal.SIG_DFL}.items():
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def leaks_into_tests(name: str) -> bool:
