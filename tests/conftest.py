@@ -3,13 +3,15 @@
 Neither ~/.codemie nor ~/.mitmproxy of the person running the tests is ever read or written.
 """
 
+import inspect
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Real agents have a command of their own: ./run.sh test-agents.
 collect_ignore = ["agents"]
@@ -21,14 +23,19 @@ TRUST_VARIABLES = frozenset(
 # Keys, base URLs and collectors that the SDKs pick up by themselves.
 SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_", "OTEL_")
 
-# How long an example takes depends on the machine.
-settings.register_profile("any machine", deadline=None)
+# The same examples in every run, however long they take: nobody's change is refused for what another run has found.
+settings.register_profile("any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# By itself httpx waits five seconds for anything, and a machine with other things to do may stall for longer.
+for phase in ("connect", "read", "write", "pool"):
+    setattr(inspect.signature(httpx.Client).parameters["timeout"].default, phase, 60.0)
+
 # A shell has what it starts in the background ignore both, and every child inherits it: no test could press Ctrl-C.
-for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGQUIT: signal.SIG_DFL}.items():
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, handler)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def leaks_into_tests(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
@@ -40,9 +41,15 @@ def typed(text: str) -> Iterator[list[str]]:
             yield words
 
 
+@functools.cache
+def whole_command() -> Any:
+    """All subcommands; putting them together takes it long."""
+    return typer.main.get_command(app.app)
+
+
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """What they call, and what is left of them."""
-    command: Any = typer.main.get_command(app.app)
+    command = whole_command()
     while words and (found := getattr(command, "commands", {}).get(words[0])):
         command, words = found, words[1:]
     return command, words

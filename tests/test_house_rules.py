@@ -1,8 +1,10 @@
 """What a reviewer would otherwise have to look for: each rule meets the tree, and samples that break it."""
 
+import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "codemie_core/usage/turn.py": "core/usage/test_recording.py",
 }
 NOT_OURS = (".git", ".venv", ".hypothesis", ".coverage", ".idea", ".vscode", "htmlcov", "dist", "build")
+_CACHES = ("cache", "cache__")
 
 
 def python_files(folder: Path) -> list[Path]:
@@ -117,28 +120,31 @@ def pure_files() -> list[Path]:
     return [path for path in python_files(CORE) if not facing & {path, *path.parents}]
 
 
-def project_files() -> Iterator[Path]:
+@functools.cache
+def project_files() -> tuple[Path, ...]:
     """Every text file somebody wrote: what git would track."""
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        if any(part.startswith(NOT_OURS) or part.endswith(("cache", "cache__")) for part in parts[:-1]):
-            continue
-        if path.is_file() and not parts[-1].startswith((".venv", ".coverage")) and not is_binary(path):
-            yield path
+    return tuple(path for path in _written() if path.is_file() and not is_binary(path))
+
+
+def _written() -> Iterator[Path]:
+    for folder, below, names in os.walk(ROOT):
+        # What is left out here is not looked into: an environment holds thousands of files.
+        below[:] = sorted(name for name in below if not name.startswith(NOT_OURS) and not name.endswith(_CACHES))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith((".venv", ".coverage")))
 
 
 def is_binary(path: Path) -> bool:
     return b"\0" in path.read_bytes()[:4096]
 
 
-def broken(paths: list[Path] | Iterator[Path], rule: Callable[[str], list[str]]) -> list[str]:
+def broken(paths: Iterable[Path], rule: Callable[[str], list[str]]) -> list[str]:
     return [f"{path.relative_to(ROOT)}: {problem}" for path in paths for problem in rule(path.read_text("utf-8"))]
 
 
 def test_the_tree_is_where_these_rules_look_for_it() -> None:
     assert addon_files()
     assert pure_files()
-    assert ROOT / "pyproject.toml" in list(project_files())
+    assert ROOT / "pyproject.toml" in project_files()
 
 
 def test_addons_never_import_each_other() -> None:

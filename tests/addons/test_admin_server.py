@@ -22,6 +22,7 @@ import admin_server
 from admin_server import WHILE_WATCHED, AdminServer, missing
 from codemie_core.addon import State
 from codemie_core.core_addon import core_of
+from codemie_core.demo.absent import closed_port
 from codemie_core.exchange import BOOK, ExchangeDoneHook, Terminal
 from codemie_core.recorded import UsageRecordedHook
 from support.cli import environ
@@ -37,7 +38,7 @@ async def running(**options: Any) -> AsyncIterator[tuple[AdminServer, taddons.co
         tctx.configure(addon, **{f"codemie_admin_server_{name}": value for name, value in options.items()})
         await tctx.master.addons.trigger_event(hooks.RunningHook())
         yield addon, tctx
-        await addon.finish(within=5.0)
+        await addon.finish(within=60.0)
         core_of(addon).running_since = None
 
 
@@ -81,11 +82,11 @@ async def test_it_listens_at_once_and_tells_where(codemie_home: Path) -> None:
 
 
 async def test_switched_off_the_port_is_closed_and_on_again_it_is_another_way_in(codemie_home: Path) -> None:
-    async with running() as (addon, _):
+    async with running(port=closed_port()) as (addon, _):
         first = port_of(addon)
         assert (await get(first, "/health/live")).status_code == 200
         addon.status.enabled = False
-        await addon.finish(within=5.0)
+        await addon.finish(within=60.0)
         with pytest.raises(httpx.ConnectError):
             await get(first, "/health/live")
         addon.switch(True)
@@ -96,8 +97,7 @@ async def test_switched_off_the_port_is_closed_and_on_again_it_is_another_way_in
 
 
 async def test_a_port_can_be_asked_for() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        wanted = free.getsockname()[1]
+    wanted = closed_port()
     async with running(port=wanted) as (addon, _):
         assert port_of(addon) == wanted
 
@@ -167,7 +167,7 @@ async def test_who_watches_sees_a_request_begin_end_and_be_counted() -> None:
             exchange.end(Terminal.COMPLETE)
             await tctx.master.addons.trigger_event(ExchangeDoneHook(exchange))
             await tctx.master.addons.trigger_event(UsageRecordedHook(new_record()))
-            seen = await events.take(5) or []
+            seen = await events.take(60) or []
         assert [event.type for event in seen if event.request.id == exchange.request_id] == ["start", "summary"]
         assert seen[0].request.model == "m-1"
         assert len(seen) == 3

@@ -310,7 +310,7 @@ async def test_no_request_waits_for_git() -> None:
 
     def slow(folder: Path, environ: Mapping[str, str]) -> Workspace:
         assert threading.current_thread() is not threading.main_thread()
-        answer.wait(10)
+        answer.wait(60)
         return Workspace("acme/app", "main")
 
     async with running(HeaderInjection(slow)) as tctx:

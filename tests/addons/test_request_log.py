@@ -51,7 +51,7 @@ class Log:
 
     async def read(self) -> list[Entry]:
         addon = self.room.addons[0]
-        await addon.finish(5)
+        await addon.finish(60)
         return logged.entries(logged.log_of(self._home)) if (self._home / "logs").is_dir() else []
 
     async def turn(self, flow: http.HTTPFlow, response: http.Response | None = None, *chunks: bytes) -> None:
@@ -331,7 +331,7 @@ async def test_health_counts_records_and_tells_trouble_until_it_is_over(
 
 
 async def _until(true: Any) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)

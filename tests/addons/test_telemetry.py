@@ -42,7 +42,7 @@ async def running(**options: Any) -> AsyncIterator[tuple[Telemetry, taddons.cont
         tctx.configure(addon, **{f"codemie_telemetry_{name}": value for name, value in options.items()})
         await tctx.master.addons.trigger_event(hooks.RunningHook())
         yield addon, tctx
-        await addon.finish(within=5.0)
+        await addon.finish(within=60.0)
 
 
 async def tell(tctx: taddons.context, record: Record) -> None:

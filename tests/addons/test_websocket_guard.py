@@ -85,7 +85,7 @@ async def test_its_bounds_are_the_layers_while_it_is_at_work() -> None:
         assert socket_layer.CURRENT.limits is None
         room.options.update(codemie_disabled=[])
         assert socket_layer.CURRENT.limits is not None
-        assert room.addons[0].health() == {"open": 0}
+        assert room.addons[0].health() == {"open": 0, "idle": 0}
 
 
 async def test_of_a_websocket_out_of_scope_the_newest_messages_stay() -> None:

@@ -23,6 +23,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test has opened is closed: such a page goes on asking, and takes its part of the machine."""
+    if "browser" not in request.fixturenames:
+        yield
+        return
+    running: Browser = request.getfixturevalue("browser")
+    before = running.pages
+    yield
+    for page in running.pages - before:
+        page.close()
+
+
 @pytest.fixture(scope="module")
 def noon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """As the file's NOON has it: the arguments of `dashboard`, and under `environ` variables for the proxy."""

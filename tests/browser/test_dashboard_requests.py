@@ -9,7 +9,7 @@ import pytest
 
 from codemie_core.demo.gate import Gate
 from codemie_core.demo.script import Step
-from support.dashboard import Dashboard, ask, asking, opened
+from support.dashboard import Dashboard, ask, asking, go, opened
 from support.devtools import PATIENCE, Browser
 from support.programs import needs_chromium
 
@@ -37,6 +37,15 @@ def begun(noon: Dashboard) -> Gate:
     return gate
 
 
+def under_way(noon: Dashboard) -> str:
+    """The id of the one that is open, once those that clients gave up are not any more."""
+    deadline = time.monotonic() + PATIENCE
+    while len(found := noon.admin.get("/api/exchanges").json()["open"]) != 1:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return str(found[0]["id"])
+
+
 def newest(noon: Dashboard) -> str:
     """The id of the turn that was counted last."""
     return str(noon.admin.get("/api/requests", params={"limit": 1}).json()[0]["id"])
@@ -56,12 +65,12 @@ def counted(noon: Dashboard, words: str, agent: str = "claude") -> str:
 def test_the_overview_says_what_the_api_says(browser: Browser, noon: Dashboard) -> None:
     page = opened(browser, noon, "/")
     told = noon.admin.get("/api/analytics", params={"range": "24h"}).json()
-    page.until("document.querySelector('.cm-card-value')?.innerText.match(/[1-9]/)")
-    assert page.text(".cm-card:nth-child(1) .cm-card-value") == f"{told['totals']['requests']:,}"
-    assert page.text(".cm-card:nth-child(3) .cm-card-value") == f"${told['totals']['totalCostUsd']:.2f}"
+    card = "document.querySelector('.cm-card:nth-child({}) .cm-card-value').innerText"
+    page.until(f"{card.format(1)} === '{told['totals']['requests']:,}'")
+    page.until(f"{card.format(3)} === '${told['totals']['totalCostUsd']:.2f}'")
     page.wait_for_text("2 of 5 accounts usable")
     page.wait_for_text("back in ")  # the limited one counts down
-    assert page.eval("document.querySelectorAll('.cm-chart:not(.bare) .bar').length") > 4
+    page.until("document.querySelectorAll('.cm-chart:not(.bare) .bar').length > 4")
     page.click("text=7 days")
     week = noon.admin.get("/api/analytics", params={"range": "7d"}).json()["totals"]["requests"]
     page.wait_for_text(f"{week:,}", ".cm-card:nth-child(1) .cm-card-value")
@@ -78,7 +87,7 @@ def test_a_row_is_there_while_its_answer_streams_and_is_counted_in_the_end(
     gate = begun(noon)
     with asking(noon, agent="codex"):
         page.until(f"{OPEN} === 1")
-        assert page.text("tr.open").startswith(page.eval(f"{ROWS}[0].innerText.slice(0, 8)"))  # on top
+        assert page.eval(f"{ROWS}[0].matches('.open')")  # on top
         page.wait_for_text("streaming", "tr.open")
         page.wait_for_text("Codex", "tr.open")
         page.wait_for_text("team-main", "tr.open")
@@ -88,7 +97,8 @@ def test_a_row_is_there_while_its_answer_streams_and_is_counted_in_the_end(
         noon.upstream.call(gate.open)
         page.until(f"{OPEN} === 0")
     page.until(f"{ROWS}[0].querySelector('[data-label=Cost]').innerText.startsWith('$')")
-    assert page.eval(f"{ROWS}.length") == len(set(page.eval(f"{ROWS}.map(row => row.querySelector('a').href)")))
+    links = page.eval(f"{ROWS}.map(row => row.querySelector('a').href)")
+    assert len(links) == len(set(links))
 
 
 def test_what_goes_on_is_not_shown_while_the_list_is_paused(browser: Browser, answers: Dashboard) -> None:
@@ -96,10 +106,11 @@ def test_what_goes_on_is_not_shown_while_the_list_is_paused(browser: Browser, an
     page.until(f"{ROWS}.length > 20")
     page.click("text=Pause")
     page.wait_for_text("paused", ".cm-head")
-    first = page.text("tbody tr:first-child")
+    first = f"{ROWS}[0].querySelector('a').href"
+    before = page.eval(first)
     counted(answers, "Unseen")
     page.listen(1.5)
-    assert page.text("tbody tr:first-child") == first
+    assert page.eval(first) == before
     page.click("text=Go on")
     with asking(answers):
         page.wait_for_text("live", ".cm-head")
@@ -115,7 +126,7 @@ def test_the_list_is_narrowed_down_and_goes_on_with_older_ones(browser: Browser,
     page.click("text=Show older ones")
     page.until(f"{ROWS}.length === 200")
     page.click(".cm-filter:has([aria-label=Agent])")
-    page.click("text=Gemini CLI")
+    page.click(".q-menu text=Gemini CLI")
     page.until(f"{ROWS}.every(row => row.querySelector('[data-label=Agent]').innerText === 'Gemini CLI')")
 
 
@@ -137,8 +148,7 @@ def test_a_request_under_way_is_followed_until_it_is_counted(browser: Browser, a
     noon = answers
     gate = begun(noon)
     with asking(noon, "Follow me"):
-        [under_way] = noon.admin.get("/api/exchanges").json()["open"]
-        page = opened(browser, noon, f"/requests/{under_way['id']}")
+        page = opened(browser, noon, f"/requests/{under_way(noon)}")
         page.wait_for_text("streaming")
         page.wait_for_text("Account team-main")
         noon.upstream.call(gate.open)
@@ -157,18 +167,18 @@ def test_a_request_says_why_it_went_where_it_went(browser: Browser, answers: Das
 
 def test_the_first_paint_is_there_within_a_second(browser: Browser, noon: Dashboard) -> None:
     page = opened(browser, noon, "/")
-    times = []
-    for path in ("/", "/accounts", "/requests", "/"):
-        page.goto(f"http://127.0.0.1:{noon.admin.port}{path}")
-        page.until("document.querySelector('h1') !== null")
-        times.append(page.until(PAINTED))  # The heading is there a moment before it is painted.
-    assert min(times) < 1000, times  # the others, where the machine was busy with something else
+    for path in ("/", "/accounts", "/requests"):
+        times, deadline = [1000.0], time.monotonic() + PATIENCE
+        while min(times) >= 1000:  # Once is enough: the machine may be busy with something else at any time.
+            assert time.monotonic() < deadline, (path, times)
+            go(page, path)
+            times.append(page.until(PAINTED))  # The heading is there a moment before it is painted.
 
 
 def test_moments_are_told_in_the_zone_of_whoever_looks(browser: Browser, noon: Dashboard) -> None:
-    shown = []
+    shown, path = [], f"/requests/{newest(noon)}"
     for zone in ("Asia/Tokyo", "America/Los_Angeles"):
-        page = opened(browser, noon, f"/requests/{newest(noon)}", zone=zone)
+        page = opened(browser, noon, path, zone=zone)
         page.until("document.querySelector('.cm-under time') !== null")
         shown.append(page.text(".cm-under time"))
         at = page.eval("document.querySelector('.cm-under time').dateTime")
@@ -184,7 +194,7 @@ def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browse
     page.until(f"{theme} === 'light'")
     page.click("[data-cm-theme]")
     assert (page.eval(theme), page.eval("Quasar.Dark.isActive")) == ("dark", True)
-    page.goto(f"http://127.0.0.1:{noon.admin.port}/accounts")
+    go(page, "/accounts")
     assert page.eval(theme) == "dark"
     page.until("Quasar.Dark.isActive")
 

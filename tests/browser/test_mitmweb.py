@@ -8,7 +8,7 @@ import pytest
 from codemie_core.demo.script import Step
 from codemie_core.demo.threaded import UpstreamThread
 from support import talks
-from support.devtools import Browser, Page, chrome
+from support.devtools import Browser, Page
 from support.programs import needs_chromium
 from support.shared import shared_proxy
 from support.talks import TALKS, Talk, responses
@@ -33,21 +33,23 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
                     upstream.upstream.script, Step(events=talk.events, encoding="gzip"), Step(events=talk.events)
                 )
                 for body in (talk.request, talk.following):
-                    client.post(proxy.url + talk.path, json=body, headers=talk.headers, timeout=20)
+                    client.post(proxy.url + talk.path, json=body, headers=talk.headers, timeout=60).raise_for_status()
             yield found
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chrome(tmp_path_factory.mktemp("browser")) as running:
-        yield running
+def signed_in(browser: Browser, web: Web) -> Iterator[Page]:
+    shown = browser.page(f"{web.url}/?token={TOKEN}", width=1400, height=1000)
+    yield shown
+    shown.close()
 
 
 @pytest.fixture
-def page(browser: Browser, web: Web) -> Page:
-    shown = browser.page(f"{web.url}/?token={TOKEN}", width=1400, height=1000)
-    shown.wait_for_text("40 written")
-    return shown
+def page(signed_in: Page, web: Web) -> Page:
+    """Just loaded: of what the test before has left open there, nothing."""
+    signed_in.goto(f"{web.url}/")
+    signed_in.wait_for_text("40 written")
+    return signed_in
 
 
 def open_flow(page: Page, talk: Talk, tab: str) -> None:

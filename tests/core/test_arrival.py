@@ -27,7 +27,7 @@ async def typed(*lines: str, ends: bool = True) -> AsyncGenerator[str, None]:
         await asyncio.Event().wait()
 
 
-async def waiting(server: CallbackServer[str] | None, *lines: str, said: list[str], timeout: float = 5.0) -> str:
+async def waiting(server: CallbackServer[str] | None, *lines: str, said: list[str], timeout: float = 60.0) -> str:
     pasted = typed(*lines) if lines else None
     return await first_arrival(server, "http://login.test", None, pasted, read, timeout, said.append)
 
@@ -68,5 +68,5 @@ async def test_a_browser_that_cannot_be_opened_is_said() -> None:
         await asyncio.sleep(0)
         yield "/?token=late"
 
-    assert await first_arrival(None, "http://login.test", opener, patient(), read, 5.0, said.append) == "late"
+    assert await first_arrival(None, "http://login.test", opener, patient(), read, 60.0, said.append) == "late"
     assert said == ["No browser could be opened from here; open the address yourself."]

@@ -166,14 +166,14 @@ OWN = "CODEMIE_SAMPLE_ADDON"
 IN_FILE = "codemie.yaml: sample_addon"
 BAD: list[tuple[Layers, str]] = [
     (variable(f"{OWN}_NUMBER", "many"), f"{OWN}_NUMBER: this must be a whole number"),
-    (variable(f"{OWN}_NUMBER", "0"), f"{OWN}_NUMBER: Input should be greater"),
+    (variable(f"{OWN}_NUMBER", "0"), f"{OWN}_NUMBER: this must be greater"),
     (variable(f"{OWN}_WORDS", "X"), f"{OWN}_WORDS: write words in lower case"),
-    (variable(f"{OWN}_CHOICE", "soon"), f"{OWN}_CHOICE: Input should be 'fast' or"),
+    (variable(f"{OWN}_CHOICE", "soon"), f"{OWN}_CHOICE: this must be 'fast' or"),
     (variable("SAMPLE_TIMEOUT", "x"), "SAMPLE_TIMEOUT: this must be a whole number"),
     (layers(file={"wait": "soon"}), f"{IN_FILE}.wait: 'soon' is not a duration"),
-    (layers(file={"number": "three"}), f"{IN_FILE}.number: Input should be a valid integer"),
-    (layers(file={"words": "x"}), f"{IN_FILE}.words: Input should be a valid"),
-    (layers(file={"text": None}), f"{IN_FILE}.text: Input should be a valid string"),
+    (layers(file={"number": "three"}), f"{IN_FILE}.number: this must be a whole number"),
+    (layers(file={"words": "x"}), f"{IN_FILE}.words: this must be a list, like [a, b]"),
+    (layers(file={"text": None}), f"{IN_FILE}.text: this must be text; put it in quotes"),
 ]
 
 
@@ -202,7 +202,7 @@ def test_a_set_of_the_wrong_type_is_one_line_that_names_the_option(spec: str) ->
 
 
 def test_a_word_that_is_no_choice_is_refused_when_it_is_read() -> None:
-    with pytest.raises(SettingsError, match="codemie_sample_addon_choice: Input should be 'fast' or 'slow'"):
+    with pytest.raises(SettingsError, match="codemie_sample_addon_choice: this must be 'fast' or 'slow'"):
         started(layers(), "codemie_sample_addon_choice=soon")
 
 

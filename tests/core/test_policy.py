@@ -3,7 +3,8 @@ import math
 
 import pytest
 
-from codemie_core.errors import Api, Problem, error_body
+from codemie_core.access.own_address import LOOP
+from codemie_core.errors import Api, Problem, error_body, error_headers
 from codemie_core.policy import (
     HARD_ATTEMPT_LIMIT,
     LASTING_ERRORS,
@@ -177,17 +178,33 @@ PROBLEMS = {
     Reason.STATUS: (502, "upstream_error"),
     Reason.ERROR_EVENT: (502, "upstream_error"),
     Reason.REJECTED: (502, "upstream_rejected"),
+    Reason.LEADS_BACK: (400, "upstream_is_this_proxy"),
+    Reason.PROXY_REFUSED: (400, "outbound_proxy_refused"),
 }
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_is_a_problem_that_no_agent_takes_for_final(reason: Reason) -> None:
+def test_every_reason_but_what_only_a_setting_changes_is_a_problem_that_no_agent_takes_for_final(
+    reason: Reason,
+) -> None:
     problem = problem_of(Failure(reason, "some words"))
     assert (problem.status, problem.code) == PROBLEMS[reason]
     assert "(some words)." in problem.message
     hint = problem.message.endswith("Trying again may help.")
     assert hint is (reason in RETRIED or reason is Reason.ERROR_EVENT or problem.status == 504)
     assert "()" not in problem_of(Failure(reason)).message
+
+
+def test_what_leads_back_here_is_told_at_once_with_what_helps() -> None:
+    failure = Failure(Reason.LEADS_BACK, "localhost:8080")
+    told = decide(PLAN, failure, 1, 0.0)
+    assert isinstance(told, Answer)
+    assert isinstance(told.response, Problem)
+    assert told.response.message.startswith(
+        "The address of the model API leads back to this very proxy (localhost:8080)."
+    )
+    assert "codemie-proxy start" in told.response.message
+    assert dict(error_headers(told.response, "id"))["x-should-retry"] == "false"
 
 
 def test_a_problem_keeps_the_status_of_the_upstream() -> None:
@@ -217,9 +234,53 @@ def test_an_absurd_wait_does_no_harm() -> None:
         ("Certificate verify failed: hostname mismatch", True, Reason.CERTIFICATE_REFUSED),
         ("IP address mismatch, certificate is not valid for '127.0.0.1'", True, Reason.CERTIFICATE_REFUSED),
         ("The remote server does not speak TLS.", True, Reason.TLS_FAILED),
+        (f"Connection killed: {LOOP}", False, Reason.LEADS_BACK),
         ("Multiple exceptions: [Errno 111] Connect call failed", False, Reason.CONNECT_FAILED),
         ("", False, Reason.CONNECT_FAILED),
     ],
 )
 def test_a_failed_connect_is_sorted_by_its_words(error: str, established: bool, reason: Reason) -> None:
     assert connect_failure(error, established).reason is reason
+
+
+REFUSED = "Upstream proxy proxy.test:3128 refused HTTP CONNECT request: "
+
+
+@pytest.mark.parametrize(
+    "error, reason, told",
+    [
+        (
+            REFUSED + "407 Proxy Authentication Required",
+            Reason.PROXY_REFUSED,
+            "(proxy.test:3128 answers 407 Proxy Auth",
+        ),
+        (REFUSED + "401 Unauthorized", Reason.PROXY_REFUSED, "(proxy.test:3128 answers 401 Unauthorized)"),
+        (REFUSED + "403 Forbidden", Reason.PROXY_REFUSED, "(proxy.test:3128 answers 403 Forbidden)"),
+        (REFUSED + "429 ", Reason.CONNECT_FAILED, "(proxy.test:3128 answers 429 )"),
+        (
+            REFUSED + "503 Service Unavailable",
+            Reason.CONNECT_FAILED,
+            "(proxy.test:3128 answers 503 Service Unavailable)",
+        ),
+        (
+            "[Errno 111] refused",
+            Reason.CONNECT_FAILED,
+            "(through the outbound proxy proxy.test:3128: [Errno 111] refused)",
+        ),
+        ("Name or service not known", Reason.CONNECT_FAILED, "proxy.test:3128: its name cannot be resolved)"),
+        ("Certificate verify failed: self-signed", Reason.CERTIFICATE_REFUSED, "codemie_upstream_attempts_ca_file"),
+    ],
+)
+def test_behind_an_outbound_proxy_it_is_told_who_failed(error: str, reason: Reason, told: str) -> None:
+    failure = connect_failure(error, False, "proxy.test:3128")
+    assert failure.reason is reason
+    assert told in problem_of(failure).message
+
+
+def test_a_wrong_password_of_an_outbound_proxy_is_shown_once() -> None:
+    # A few wrong ones lock many a company's accounts.
+    failure = connect_failure(REFUSED + "407 Proxy Authentication Required", False, "proxy.test:3128")
+    answer = decide(PLAN, failure, 1, 0.0)
+    assert isinstance(answer, Answer)
+    assert isinstance(answer.response, Problem)
+    assert dict(error_headers(answer.response, "id"))["x-should-retry"] == "false"

@@ -274,7 +274,7 @@ def test_a_bad_file_is_told_in_one_line_without_values(places: Places, content: 
 
 
 def test_a_profile_asked_for_by_name_must_exist(places: Places) -> None:
-    with pytest.raises(SettingsError, match="there is no such file"):
+    with pytest.raises(SettingsError, match=r"no profile 'sso': .*codemie-cli\.config\.json does not exist"):
         load_profile(places, {}, "sso")
     write(places, TWO)
     with pytest.raises(SettingsError, match="no profile 'othr'; did you mean 'other'"):
@@ -299,6 +299,8 @@ def test_a_bad_variable_is_named(places: Places, variable: str, text: str) -> No
         ({"metrics": {"enabled": False}}, (False, None, None, None)),
         ({"session": {"sync": {"enabled": False, "dryRun": True}}}, (None, False, True, None)),
         ({"metrics": {"sync": {"enabled": False, "interval": 60000}}}, (None, False, None, 60000)),
+        ({"metrics": {"sync": {"maxRetries": 0}}}, (None, None, None, None, 0)),
+        ({"session": {"sync": {"maxRetries": -1}}}, (None, None, None, None, None)),
         (
             {"session": {"sync": {"enabled": True}}, "metrics": {"sync": {"enabled": False, "dryRun": True}}},
             (None, True, True, None),
@@ -313,4 +315,4 @@ def test_what_codemies_tools_were_told_about_metrics(
     write(places, {"provider": "ai-run-sso", **values})
     profile = load_profile(places, {})
     told = (profile.metrics_enabled, profile.sync_enabled, profile.sync_dry_run, profile.sync_interval_ms)
-    assert told == found
+    assert (*told, profile.sync_max_retries) == (*found, None)[:5]

@@ -42,6 +42,11 @@ def test_an_entry_is_read_as_it_was_written(places: Places) -> None:
     assert list(running_proxies(places)) == []
 
 
+def test_a_home_that_can_never_be_holds_no_entry_to_take_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    remove_entry(Places(tmp_path / "file" / "home"), "one")
+
+
 def test_without_a_register_nothing_runs(places: Places) -> None:
     assert list(running_proxies(places)) == []
 

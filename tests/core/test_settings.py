@@ -100,7 +100,7 @@ def problem_of(path: Path) -> str:
     return ""
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.one_of(st.binary(max_size=60), st.text(alphabet="a:-[]{}&*!|>%@`'\"#?,\t\n 019.~<=", max_size=40)))
 def test_any_content_is_loaded_or_refused_in_one_line(path: Path, content: bytes | str) -> None:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

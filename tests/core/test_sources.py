@@ -147,9 +147,9 @@ def test_known_keys_are_right(file: dict[str, Any]) -> None:
     "file, says",
     [
         ({"hots": []}, "codemie.yaml: there is no key 'hots'; did you mean 'hosts'?"),
-        ({"weather": {}}, "codemie.yaml: there is no key 'weather'"),
+        ({"weather": {}}, "codemie.yaml: there is no key 'weather'; there are: hosts, upstream_attempts"),
         ({"config": "x"}, "codemie.yaml: a file cannot name another one; use CODEMIE_CONFIG or codemie_config"),
-        ({"../evil": {}}, "codemie.yaml: there is no key '../evil'"),
+        ({"../evil": {}}, "codemie.yaml: there is no key '../evil'; there are: hosts, upstream_attempts"),
         (
             {"upstream_atempts": {}},
             "codemie.yaml: there is no key 'upstream_atempts'; did you mean 'upstream_attempts'?",
@@ -158,7 +158,7 @@ def test_known_keys_are_right(file: dict[str, Any]) -> None:
             {"upstream_attempts": {"max_atempts": 1}},
             "codemie.yaml: upstream_attempts has no key 'max_atempts'; did you mean 'max_attempts'?",
         ),
-        ({"upstream_attempts": {7: 1}}, "codemie.yaml: upstream_attempts has no key 7"),
+        ({"upstream_attempts": {7: 1}}, "codemie.yaml: upstream_attempts has no key 7; there are: max_attempts"),
         (
             {"upstream_attempts": None},
             "codemie.yaml: upstream_attempts must hold keys and values, like upstream_attempts: {key: value}",
@@ -192,5 +192,7 @@ def test_an_addon_is_known_by_its_file() -> None:
     assert not is_addon_name("../addons/header_injection")
 
 
-def test_nothing_is_suggested_when_nothing_is_near() -> None:
-    assert did_you_mean("weather", ["hosts"]) == ""
+def test_where_nothing_is_near_a_few_names_are_listed_and_of_many_it_is_said_who_lists_them() -> None:
+    assert did_you_mean("weather", ["hosts", "profile"]) == "; there are: hosts, profile"
+    many = (f"hosts_{number}" for number in range(50))
+    assert did_you_mean("weather", many) == "; `codemie-proxy config show` names them all"

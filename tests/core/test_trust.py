@@ -31,7 +31,7 @@ def test_a_file_below_the_home_may_be_named_with_a_tilde(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "content, says",
     [
-        (None, "cannot be read: No such file"),
+        (None, "cannot be read (No such file or directory); name a readable PEM file"),
         (b"", "holds no certificate"),
         (b"not PEM", "holds no certificate"),
         (b"-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n", "holds no certificate"),

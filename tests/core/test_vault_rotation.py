@@ -1,7 +1,6 @@
 """Rotating the vault's key: whatever happens in between, everything opens afterwards."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from codemie_core.store.secrets import all_secrets, drop_secret, replace_secret,
 from codemie_core.vault import VaultError, key_of, pending_folder
 from codemie_core.vault_rotation import SEALED, VaultStatus, rotate, vault_status
 from support.elsewhere import elsewhere, outcomes
-from support.postgres import Postgres, running_postgres
 from support.records import new_record
 from support.stored import StoredHome, new_account
 
@@ -307,7 +305,9 @@ def test_killed_at_any_step_nothing_is_lost_and_the_next_one_goes_through(stored
 
 WRITES = """
     from codemie_core.accounts.vault_door import VaultDoor
+    from codemie_core.store import database as module
     from codemie_core.store.secrets import replace_secret
+    module.BUSY_TIMEOUT = 100  # Nobody is served in turn.
     database, door, account_id = open_database(places, os.environ), VaultDoor(places, os.environ), sys.argv[1]
     for number in range(int(sys.argv[2])):
         with database.writing() as connection:
@@ -317,7 +317,9 @@ WRITES = """
     database.close()
 """
 ROTATES = """
+    from codemie_core.store import database as module
     from codemie_core.vault_rotation import rotate
+    module.BUSY_TIMEOUT = 100
     database = open_database(places, os.environ)
     for number in range(int(sys.argv[1])):
         with database.writing() as connection:
@@ -325,12 +327,6 @@ ROTATES = """
         time.sleep(0.01)
     database.close()
 """
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.mark.parametrize("where", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -66,7 +66,7 @@ def url_of(gate: Door, key: str = "", user: str = "ann") -> str:
 
 def through(gate: Door, proxy: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        proxy=proxy, verify=certificates.client(ca_of(gate.proxy.confdir)), trust_env=False, timeout=20
+        proxy=proxy, verify=certificates.client(ca_of(gate.proxy.confdir)), trust_env=False, timeout=60
     )
 
 
@@ -113,7 +113,7 @@ async def test_a_key_in_the_proxys_url_opens_and_is_not_sent_on(
 async def test_a_password_for_this_proxy_is_never_sent_on(hosts: str) -> None:
     """Nobody asks for it; a client that has one in its proxy's URL sends it all the same."""
     with door(target="regular", keys=(), options={"codemie_hosts": hosts}) as found:
-        async with httpx.AsyncClient(proxy=url_of(found, "planted-password"), trust_env=False, timeout=20) as client:
+        async with httpx.AsyncClient(proxy=url_of(found, "planted-password"), trust_env=False, timeout=60) as client:
             answer = await client.get(f"http://localhost:{found.upstream.upstream.port}/v1/models")
             assert answer.status_code == 200
     assert [request.header("proxy-authorization") for request in found.received()] == [None]
@@ -124,7 +124,7 @@ def test_curl_signs_in_by_the_proxys_url(gate: Door, secure: UpstreamThread, goo
     proxy = url_of(gate, gate.keys["bob"] if good else WRONG, "Bob%20B")
     command = ["curl", "-sS", "--cacert", str(ca_of(gate.proxy.confdir)), "-d", "{}"]
     command.append(f"https://localhost:{secure.upstream.port}/v1/messages")
-    done = subprocess.run(command, env={"HTTPS_PROXY": proxy}, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, env={"HTTPS_PROXY": proxy}, capture_output=True, text=True, timeout=60, check=False)
     if good:
         assert json.loads(done.stdout)["type"] == "message"
     else:
@@ -221,7 +221,7 @@ async def test_a_revoked_key_stops_an_open_tunnel_at_its_next_request(gate: Door
     key = gate.add("carol")
     await asyncio.to_thread(until, lambda: good_keys(gate) == 3)
     port = gate.upstream.upstream.port
-    async with asyncio.timeout(10), tunnel(gate, port, key) as (reader, writer):
+    async with asyncio.timeout(60), tunnel(gate, port, key) as (reader, writer):
         assert await raw_request(reader, writer) == 200
         gate.store.revoke("carol")
         await asyncio.to_thread(until, lambda: good_keys(gate) == 2)
@@ -294,7 +294,7 @@ def hello(name: str) -> bytes:
 async def test_what_passes_unread_ends_when_its_key_is_revoked(first: bytes, hosts: str) -> None:
     async with Echo() as echo:
         with door(target="regular", options={"codemie_hosts": hosts}) as closed:
-            async with asyncio.timeout(15), tunnel(closed, echo.port, closed.keys["ann"]) as (reader, writer):
+            async with asyncio.timeout(60), tunnel(closed, echo.port, closed.keys["ann"]) as (reader, writer):
                 writer.write(first)
                 assert await reader.readexactly(len(first)) == first
                 closed.store.revoke("ann")
@@ -309,12 +309,13 @@ async def test_a_request_that_leads_back_to_the_proxy_is_answered_and_goes_round
     """mitmproxy knows its own addresses by their exact names alone; by any other it asked itself without end."""
     port = closed_port()
     with door("--mode", f"reverse:http://LOCALHOST:{port}@{port}", target="regular", keys=()) as found:
-        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             host = {"host": f"LOCALHOST:{found.proxy.port}"}
             answers = [await client.get(f"{found.proxy.url}/v1/models", headers=host)]
             answers.append(await client.get(f"http://127.0.0.1:{port}/v1/models"))
         log = found.proxy.log
-    assert [answer.status_code for answer in answers] == [502, 502]
+    # Out of scope it is mitmproxy that answers.
+    assert [answer.status_code for answer in answers] == [502, 400]
     assert ["leads back to this very proxy" in answer.text for answer in answers] == [True, True]
     assert log.count("client connect") < 5
 
@@ -325,7 +326,7 @@ async def test_raw_tcp_reaches_its_target_only_while_nobody_is_asked_for_a_key(k
         with door(target=f"reverse:tcp://127.0.0.1:{echo.port}", keys=keys) as found:
             reader, writer = await asyncio.open_connection("127.0.0.1", found.proxy.port)
             writer.write(b"\x00bytes")
-            heard = await asyncio.wait_for(reader.read(100), 10)
+            heard = await asyncio.wait_for(reader.read(100), 60)
             writer.close()
     assert (heard, echo.heard, echo.connections) == ((b"", b"", 0) if keys else (b"\x00bytes", b"\x00bytes", 1))
 
@@ -341,7 +342,7 @@ async def socks(port: int, target: int) -> tuple[asyncio.StreamReader, asyncio.S
 
 
 async def test_by_socks_only_requests_with_a_key_get_through() -> None:
-    async with Echo() as echo, asyncio.timeout(15):
+    async with Echo() as echo, asyncio.timeout(60):
         with door(target="socks5") as closed:
             reader, writer = await socks(closed.proxy.port, echo.port)
             writer.write(b"\x00bytes")
@@ -363,7 +364,7 @@ async def test_before_another_proxy_the_gate_is_the_same() -> None:
             with pytest.raises(AssertionError, match="407"):
                 async with tunnel(closed, upstream.port, WRONG):
                     pass
-            async with asyncio.timeout(15), tunnel(closed, upstream.port, closed.keys["ann"]) as (reader, writer):
+            async with asyncio.timeout(60), tunnel(closed, upstream.port, closed.keys["ann"]) as (reader, writer):
                 assert await raw_request(reader, writer) == 200
         assert outer.authorizations == [None]
         assert upstream.request_count == 1
@@ -373,7 +374,7 @@ async def test_before_another_proxy_the_gate_is_the_same() -> None:
 def test_dns_is_answered_only_while_nobody_is_asked_for_a_key(keys: tuple[str, ...]) -> None:
     query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09localhost\x00\x00\x01\x00\x01"
     with door(target="dns", keys=keys) as found, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(10)
+        client.settimeout(60)
         client.sendto(query, ("127.0.0.1", found.proxy.port))
         answer = client.recv(1000)
     servfail = answer[3] & 0x0F == 2

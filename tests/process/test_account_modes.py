@@ -148,7 +148,7 @@ async def outer_proxy(pool: Pooled, port: int) -> AsyncIterator[ConnectProxy]:
 async def test_the_second_account_serves_in_every_mode(mode: str, pool: Pooled) -> None:
     place = pool.place("reverse" if mode.startswith("reverse") else mode, http2=mode.endswith("h2"))
     main, spare, body = f"main-{mode}", f"spare-{mode}", body_for(mode)
-    async with asyncio.timeout(20), place, outer_proxy(pool, place.port) as outer:
+    async with asyncio.timeout(60), place, outer_proxy(pool, place.port) as outer:
         place.fails(main)
         async with client_of(pool, mode, place) as (client, before):
             answers = [await client.ask("POST", f"{before}/v1/messages?beta=true", [*HOW, *OWN], body) for _ in "12"]
@@ -168,7 +168,7 @@ async def test_an_sdk_behind_https_proxy_never_hears_of_the_limit(
     monkeypatch.setenv("HTTPS_PROXY", pool.proxy.url)
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_of(pool.proxy.confdir)))
     hello: anthropic.types.MessageParam = {"role": "user", "content": "Hello"}
-    async with asyncio.timeout(20), pool.place("sdk") as place:
+    async with asyncio.timeout(60), pool.place("sdk") as place:
         place.fails("main-sdk")
         place.fails("spare-sdk", Step(text="from the second"))
         url = f"https://{place.authority}"
@@ -182,7 +182,7 @@ async def test_an_sdk_behind_https_proxy_never_hears_of_the_limit(
 
 @pytest.mark.parametrize("name", UPGRADES)
 async def test_an_upgrade_of_codex_that_meets_a_limit_goes_to_the_next_account(name: str, pool: Pooled) -> None:
-    async with asyncio.timeout(20), pool.place(name) as place:
+    async with asyncio.timeout(60), pool.place(name) as place:
         place.fails(f"main-{name}", Step(status=int(name[-3:])))
         plain = name.startswith("plain")
         path = f"{'http://' + place.authority if plain else ''}/v1/responses"
@@ -201,7 +201,7 @@ async def test_a_limit_that_comes_as_a_message_is_the_clients_and_the_next_upgra
     said: str, pool: Pooled
 ) -> None:
     name = f"message-{said}"
-    async with asyncio.timeout(20), pool.place(name) as place:
+    async with asyncio.timeout(60), pool.place(name) as place:
         place.fails(f"main-{name}", Step(events=[f"data: {SAID[said]}\n\n".encode()]))
         for expected in (json.loads(SAID[said])["type"], "response.created"):
             async with WebSocketClient(pool.proxy.port, "/v1/responses", OWN, pool.tls(), place.authority) as socket:
@@ -212,7 +212,7 @@ async def test_a_limit_that_comes_as_a_message_is_the_clients_and_the_next_upgra
 
 @pytest.mark.parametrize(("name", "other"), AWAY)
 async def test_the_next_account_may_be_elsewhere_and_over_another_scheme(name: str, other: str, pool: Pooled) -> None:
-    async with asyncio.timeout(20), pool.place(name) as place, pool.place(other) as there:
+    async with asyncio.timeout(60), pool.place(name) as place, pool.place(other) as there:
         place.fails(f"main-{name}", NOT_THIS_TIME)
         async with client_of(pool, name, place) as (client, before):
             answer = await client.ask("POST", f"{before}/v1/messages", [*HOW, *OWN], body_for("m"))
@@ -236,7 +236,7 @@ def turn(model: str, number: int) -> tuple[Headers, bytes]:
 async def test_a_connection_kept_alive_carries_conversations_of_different_accounts_one_after_the_other(
     name: str, pool: Pooled
 ) -> None:
-    async with asyncio.timeout(20), pool.place(name) as place:
+    async with asyncio.timeout(60), pool.place(name) as place:
         for model in MODELS:
             place.fails(f"lame-{model}-{name}", NOT_THIS_TIME)
         async with client_of(pool, name, place) as (client, before):
@@ -249,7 +249,7 @@ async def test_a_connection_kept_alive_carries_conversations_of_different_accoun
 
 
 async def test_streams_at_the_same_time_on_one_connection_never_mix_accounts(pool: Pooled) -> None:
-    async with asyncio.timeout(20), pool.place("shared-h2", http2=True) as place:
+    async with asyncio.timeout(60), pool.place("shared-h2", http2=True) as place:
         hold = place.gate()
         for model in MODELS:
             place.fails(f"lame-{model}-shared-h2", NOT_THIS_TIME)
@@ -275,7 +275,7 @@ def asks(body: bytes, model: str) -> bool:
 
 @pytest.mark.parametrize("name", LEFT)
 async def test_when_the_client_has_left_the_second_account_is_not_asked(name: str, pool: Pooled) -> None:
-    async with asyncio.timeout(20), pool.place(name, http2=name.endswith("h2")) as place:
+    async with asyncio.timeout(60), pool.place(name, http2=name.endswith("h2")) as place:
         hold = place.gate()
         place.script_for(f"planted-main-{name}", Step(status=429, hold=hold, body=b"{}"), then=Step())
         async with client_of(pool, name, place) as (client, before):
@@ -295,7 +295,7 @@ async def test_when_the_client_has_left_the_second_account_is_not_asked(name: st
 async def test_when_the_client_leaves_while_the_next_secret_is_fetched_nothing_is_sent(pool: Pooled) -> None:
     """The second account's secret is what a command reads from a pipe, as long as nobody writes there it waits."""
     name, pipe = "slow-h2", pool.home.places.home.parent / "pipe"
-    async with asyncio.timeout(20), pool.place(name, http2=True) as place:
+    async with asyncio.timeout(60), pool.place(name, http2=True) as place:
         place.fails(f"main-{name}")
         async with client_of(pool, name, place) as (client, _):
             assert isinstance(client, Http2)
@@ -334,7 +334,7 @@ async def proxies_to(pool: Pooled, place: Place) -> AsyncIterator[tuple[ConnectP
 async def test_the_password_of_an_accounts_proxy_goes_there_alone_and_the_next_account_takes_its_own_way(
     pool: Pooled,
 ) -> None:
-    async with asyncio.timeout(20), pool.place("ways") as place, proxies_to(pool, place) as (first, second, outer):
+    async with asyncio.timeout(60), pool.place("ways") as place, proxies_to(pool, place) as (first, second, outer):
         for account in ("one-ways", "two-ways"):
             place.fails(account, NOT_THIS_TIME)
         for _ in range(2):
@@ -348,7 +348,7 @@ async def test_the_password_of_an_accounts_proxy_goes_there_alone_and_the_next_a
 
 
 async def test_accounts_that_are_different_users_of_one_proxy_never_share_a_sign_in(pool: Pooled) -> None:
-    async with asyncio.timeout(20), pool.place("users") as place, proxies_to(pool, place) as (first, second, _):
+    async with asyncio.timeout(60), pool.place("users") as place, proxies_to(pool, place) as (first, second, _):
         for account in ("user-0", "user-1"):
             place.fails(account, NOT_THIS_TIME)
         async with Http1(pool.proxy.port, pool.tls(), f"{BEHIND}:{place.port}") as client:
@@ -361,7 +361,7 @@ async def test_accounts_that_are_different_users_of_one_proxy_never_share_a_sign
 
 async def test_in_upstream_mode_an_account_without_a_proxy_of_its_own_takes_the_way_of_the_mode(pool: Pooled) -> None:
     name = "upstream-ways"
-    async with asyncio.timeout(20), pool.place(name) as place, proxies_to(pool, place) as (first, _, outer):
+    async with asyncio.timeout(60), pool.place(name) as place, proxies_to(pool, place) as (first, _, outer):
         place.fails(f"one-{name}", NOT_THIS_TIME)
         async with Http1(pool.upstream, pool.tls(), f"{BEHIND}:{place.port}") as client:
             for _ in range(2):

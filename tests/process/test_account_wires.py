@@ -100,7 +100,7 @@ async def limited(pool: Pooled, name: str, version: str = "1.1") -> AsyncIterato
     """The place, whose first account is limited and which likes all else; and a client on its way there."""
     tls, place = pool.tls("h2" if version == "2" else "http/1.1"), pool.place(name, http2=version == "2")
     client = (Http2 if version == "2" else Http1)(pool.proxy.port, tls, through=place.authority)
-    async with asyncio.timeout(20), place, client:
+    async with asyncio.timeout(60), place, client:
         place.script(then=FINE)
         place.fails(f"main-{name}")
         yield place, client

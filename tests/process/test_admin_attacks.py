@@ -16,7 +16,7 @@ from support.admin import Admin, admin_of
 from support.proxy import Mitmproxy
 from support.shared import shared_proxy
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 EVIL = "http://evil.example"
 
 

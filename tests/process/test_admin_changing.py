@@ -1,8 +1,8 @@
 """What operators change over the admin API: what the next request meets, what is told, what is kept secret."""
 
+import contextlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from codemie_core.demo.script import Step
 from codemie_core.demo.threaded import UpstreamThread
+from support.access import until
 from support.admin import Admin, admin_of
 from support.proxy import Mitmproxy, reverse
 from support.stored import StoredHome
@@ -46,7 +47,7 @@ def sent(proxy: Mitmproxy, upstream: UpstreamThread) -> str | None:
 
 
 def post(proxy: Mitmproxy) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.post(f"{proxy.url}/v1/messages", json=BODY, headers={"x-api-key": OWN})
 
 
@@ -125,9 +126,7 @@ def test_retention_is_kept_and_old_turns_go_when_asked(
     for _ in range(3):
         assert post(proxy).status_code == 200
     database = codemie_home / "proxy" / "proxy.db"
-    deadline = time.monotonic() + 10
-    while count(database) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: count(database) == 3)
     assert admin.post("/api/config/retention", json={"requestDays": 2}).status_code == 204
     assert done(admin.get("/api/config/retention")) == {"payloadDays": 1.0, "requestDays": 2.0}
     with sqlite3.connect(database) as rows:
@@ -152,10 +151,7 @@ def test_a_client_key_is_told_once_and_closes_the_gate(admin: Admin, proxy: Mitm
     assert made["key"].startswith("cmk_")
     assert (made["first"], made["environment"]["OPENAI_API_KEY"]) == (True, made["key"])
     assert made["key"] not in admin.get("/api/api-keys").text
-    deadline = time.monotonic() + 5
-    while post(proxy).status_code == 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: post(proxy).status_code != 200)
     revoked = done(admin.delete(f"/api/api-keys/{made['id']}"))
     assert (revoked["active"], "nobody is let in" in revoked["notice"]) == (False, True)
     assert done(admin.get("/api/api-keys/stats")) == {"total": 1, "active": 0, "revoked": 1}
@@ -195,7 +191,8 @@ def test_every_change_is_in_the_audit_trail_with_who_and_without_secrets(
     text = json.dumps(trail)
     assert not [secret for secret in (KEY, OTHER_KEY, made["key"]) if secret in text]
     for path in codemie_home.rglob("*"):
-        assert not path.is_file() or KEY.encode() not in path.read_bytes()
+        with contextlib.suppress(FileNotFoundError):  # the proxy still runs, and its files come and go
+            assert not path.is_file() or KEY.encode() not in path.read_bytes()
 
 
 @pytest.mark.parametrize(

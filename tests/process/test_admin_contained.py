@@ -45,11 +45,11 @@ async def streams(proxy: Mitmproxy, upstream: Upstream, meanwhile: Meanwhile) ->
             answer.headers = [field for field in answer.headers if field[0].lower() not in OWN]
             return answer
 
-    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(300), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(one(number)) for number in range(STREAMS)]
         for gate in gates:
             gate.release(len(EVENTS) // 2)
-        await upstream.wait_until(lambda: all(gate.waiting for gate in gates), timeout=30)
+        await upstream.wait_until(lambda: all(gate.waiting for gate in gates), timeout=60)
         await meanwhile()
         for gate in gates:
             gate.open()
@@ -80,7 +80,7 @@ class Operators:
 
     async def _document(self, client: httpx.AsyncClient) -> list[tuple[str, str]]:
         try:
-            paths = (await client.get("/openapi.json", timeout=20)).json()["paths"]
+            paths = (await client.get("/openapi.json", timeout=120)).json()["paths"]
         except httpx.HTTPError:
             return []  # It could not be put together.
         known = [(method.upper(), re.sub("{.*?}", "x", path)) for path in paths for method in paths[path]]
@@ -120,7 +120,7 @@ async def test_streams_are_the_same_whatever_the_admin_plane_does(way: str, undi
             reverse(upstream.url, scripts=scripts, env=broken_admin.env(way), options=FAST) as proxy,
             admin_of(proxy) as admin,
         ):
-            operators = Operators(admin, 20.0 if way in ANSWERING else 1.5)
+            operators = Operators(admin, 120.0 if way in ANSWERING else 1.5)
             assert await streams(proxy, upstream, operators.ask) == undisturbed
             assert operators.answers == {500 if way == "raising" else 0}
             states = {addon["name"]: addon["state"] for addon in (await asyncio.to_thread(proxy.health))["addons"]}

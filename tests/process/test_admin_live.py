@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 
 from codemie_core.demo.script import Step
 from codemie_core.demo.upstream import Upstream
+from support.access import until
 from support.admin import Admin, admin_of
 from support.event_stream import listening
 from support.proxy import Mitmproxy
@@ -41,17 +41,10 @@ def admin(proxy: Mitmproxy) -> Iterator[Admin]:
         yield client
 
 
-def until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 async def ask(proxy: Mitmproxy, upstream: Upstream, conversation: str = "a-conversation") -> httpx.Response:
     asked = {"model": "claude-opus-4-5", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
     headers = {"user-agent": "claude-cli/2.1.0 (external, cli)", "x-claude-code-session-id": conversation}
-    async with httpx.AsyncClient(proxy=proxy.url, trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(proxy=proxy.url, trust_env=False, timeout=60) as client:
         return await client.post(f"{upstream.url}/v1/messages", json=asked, headers=headers)
 
 
@@ -154,7 +147,7 @@ async def test_who_leaves_is_not_told_any_more(proxy: Mitmproxy, admin: Admin, u
 
 async def test_the_end_of_the_proxy_ends_every_stream_at_once(proxy: Mitmproxy, admin: Admin) -> None:
     async with listening(admin, REQUESTS) as requests, listening(admin, LOGS) as logs:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             code = await asyncio.to_thread(proxy.stop)
             ends = await asyncio.gather(requests.rest(), logs.rest())
     assert code == 0

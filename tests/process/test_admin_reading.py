@@ -72,7 +72,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def asked(proxy: Mitmproxy) -> httpx.Response:
-    return httpx.post(f"{proxy.url}/v1/messages", json=ASK, headers=WHO, timeout=20)
+    return httpx.post(f"{proxy.url}/v1/messages", json=ASK, headers=WHO, timeout=60)
 
 
 def project(upstream: Scripted) -> str | None:
@@ -147,7 +147,7 @@ def nobody_left(proxy: Mitmproxy, upstream: Scripted, admin: Admin) -> None:
 def test_a_stream_is_there_while_it_is_open(shared: Running) -> None:
     proxy, upstream, admin = shared.proxy, shared.upstream, shared.admin
     upstream.script(then=Step(cut=Cut.STALL, after_events=3))
-    streaming = httpx.stream("POST", f"{proxy.url}/v1/messages", json=ASK, headers=WHO, timeout=20)
+    streaming = httpx.stream("POST", f"{proxy.url}/v1/messages", json=ASK, headers=WHO, timeout=60)
     with streaming as stream:
         pieces = stream.iter_bytes()
         next(pieces)

@@ -133,7 +133,7 @@ def test_whatever_fits_the_description_or_not_is_answered_as_described(described
 def checked(described: Described, case: Case) -> int:
     _help(described.known, case)
     headers = {"Authorization": f"Bearer {described.admin.token}"}
-    answer = case.call(base_url=str(described.admin.base_url), headers=headers, timeout=30)
+    answer = case.call(base_url=str(described.admin.base_url), headers=headers, timeout=60)
     case.validate_response(answer, checks=CHECKS, headers=headers)
     assert f"{MARK}-secret" not in answer.text
     return int(answer.status_code)
@@ -155,7 +155,7 @@ def test_without_the_token_nothing_is_told_and_nothing_is_done(described: Descri
         return [described.admin.get(path).json() for path in ("/api/accounts", "/api/api-keys", "/api/audit")]
 
     def ask(case: Case) -> None:
-        answer = case.call(base_url=str(described.admin.base_url), timeout=30)
+        answer = case.call(base_url=str(described.admin.base_url), timeout=60)
         assert answer.status_code in TURNED_AWAY, (operation.label, answer.status_code)
         assert MARK not in answer.text
 

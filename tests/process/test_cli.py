@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def started(*arguments: str, passed_on: tuple[str, ...] = (), **env: str) -> Ite
 
 
 def post(url: str, **kwargs: object) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.post(f"{url}/v1/messages", json=BODY)
 
 
@@ -73,7 +74,7 @@ def test_start_without_a_target_takes_the_profiles(codemie_home: Path) -> None:
 def test_start_in_regular_mode_is_a_proxy(upstream: UpstreamThread) -> None:
     with started("--regular") as proxy:
         assert f"export HTTPS_PROXY={proxy.url}\n" in proxy.log
-        with httpx.Client(trust_env=False, proxy=proxy.url, timeout=20) as client:
+        with httpx.Client(trust_env=False, proxy=proxy.url, timeout=60) as client:
             assert client.post(f"{upstream.url}/v1/messages", json=BODY).status_code == 200
 
 
@@ -158,6 +159,7 @@ def test_a_bad_start_says_what_is_wrong_and_prints_no_banner(
     assert words in outcome.out + outcome.err
     assert "Ctrl-C" not in outcome.out
     assert "Traceback" not in outcome.out + outcome.err
+    assert "deprecated" not in outcome.out  # mitmproxy's word for options of ours, which it finds in sys.argv
 
 
 def test_help_after_the_dashes_is_mitmdumps() -> None:
@@ -181,16 +183,23 @@ def test_start_runs_on_uvloop_where_it_is_installed(upstream: UpstreamThread) ->
         assert f"loop     uvloop {uvloop.__version__}\n" in proxy.log
 
 
+def answered[T](ask: Callable[[], T], well: Callable[[T], object]) -> T:
+    """What `status` says once the proxy answers it in time, from which a busy machine may keep it for a moment."""
+    deadline = time.monotonic() + 120
+    while not well(told := ask()):
+        assert time.monotonic() < deadline, told
+    return told
+
+
 def test_status_finds_a_running_proxy_and_forgets_an_ended_one(upstream: UpstreamThread) -> None:
     with started(upstream.url) as proxy:
-        (found,) = json.loads(run("status", "--json").out)
+        (found,) = answered(lambda: json.loads(run("status", "--json").out), lambda told: told[0]["health"])
         assert found["pid"] == proxy.process.pid
         assert found["addresses"] == [f"127.0.0.1:{proxy.port}"]
         assert found["mode"] == [f"reverse:{upstream.url}"]
         assert found["health"]["run_id"] == found["run_id"]
-        row = run("status").out.splitlines()[1]
+        row = answered(lambda: run("status").out.splitlines()[1].rstrip(), lambda told: told.endswith("ok"))
         assert str(proxy.process.pid) in row
-        assert row.rstrip().endswith("ok")
         assert proxy.stop() == 0
     assert run("status", "--json").out == "[]\n"
 

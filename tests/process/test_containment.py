@@ -144,7 +144,7 @@ async def test_a_raising_chunk_observer_is_dropped_and_the_bytes_pass(tmp_path: 
         with reverse(upstream.url, scripts=scripts, env=onlooker.env(seen), options=FAST) as proxy:
             for _ in range(3):
                 upstream.script(Step(events=EVENTS))
-                async with asyncio.timeout(10), Http1(proxy.port) as client:
+                async with asyncio.timeout(60), Http1(proxy.port) as client:
                     answer = await client.ask("POST", "/v1/messages", body=b'{"stream": true}')
                 assert (answer.status, answer.body, answer.ended) == (200, b"".join(EVENTS), "complete")
             states = {addon["name"]: addon for addon in proxy.health()["addons"]}
@@ -286,5 +286,6 @@ async def test_an_addon_that_fails_closed_is_named_once_in_the_log(guarded: Mitm
         for _ in range(2):
             answer = await client.post("http://127.0.0.1:9/v1/messages", headers={"x-raise": "request"}, json={})
             assert answer.status_code == 502
+    guarded.wait_for_log("refusing failed in request:")
     lines = [line for line in guarded.lines if "refusing failed in request:" in line]
     assert len(lines) == 1

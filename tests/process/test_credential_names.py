@@ -124,7 +124,7 @@ async def tunnel(
 async def test_in_a_tunnel_a_server_gets_the_session_by_the_gateways_name_alone(
     secure: Upstream, tunneling: Mitmproxy, name: str, target: str, signed: bool
 ) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         reader, writer = await tunnel(tunneling, secure.port, name, "http/1.1")
         writer.write(f"POST {target} HTTP/1.1\r\nHost: {OTHER}\r\nContent-Length: 0\r\n\r\n".encode())
         await reader.readuntil(b"\r\n\r\n")
@@ -140,7 +140,7 @@ async def test_in_a_tunnel_a_server_gets_the_session_by_the_gateways_name_alone(
 async def test_http2_names_no_other_host_and_hides_no_other_path(
     secure: Upstream, tunneling: Mitmproxy, method: str, path: str, signed: bool
 ) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         reader, writer = await tunnel(tunneling, secure.port, "localhost", "h2")
         connection = h2.connection.H2Connection(h2.config.H2Configuration(validate_outbound_headers=False))
         connection.initiate_connection()

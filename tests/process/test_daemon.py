@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from codemie_core.daemon.state import DaemonState, read_state, state_file
+from codemie_core.demo.absent import closed_port
 from codemie_core.places import Places
 from codemie_core.running import process_started, running_proxies
 from support.cli import COMMAND, environ, run
@@ -47,13 +48,18 @@ def status() -> dict:
     return found
 
 
-def eventually[T](found: Callable[[], T | None], within: float = 30.0) -> T:
+def eventually[T](found: Callable[[], T | None], within: float = 120.0) -> T:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if value := found():
             return value
         time.sleep(0.05)
     raise AssertionError(f"not within {within} s: {status()}")
+
+
+def well() -> dict:
+    """What the status is once the proxy answers in time: a busy machine may keep it from that for a moment."""
+    return eventually(lambda: found if (found := status())["state"] == "ok" else None)
 
 
 def another(places: Places, before: DaemonState) -> DaemonState | None:
@@ -66,7 +72,8 @@ def test_a_daemon_from_its_start_to_its_end(places: Places) -> None:
     assert status() == {"state": "stopped", "words": "no daemon has been started", "fix": "codemie-proxy daemon start"}
 
     # It outlives the terminal it was started from.
-    command = [*COMMAND, "daemon", "start", TARGET, "--port", "0"]
+    # On a port that nobody else gets while the proxy is away.
+    command = [*COMMAND, "daemon", "start", TARGET, "--port", str(closed_port())]
     shell = subprocess.Popen(
         [sys.executable, "-c", f"import subprocess; subprocess.run({command!r}, check=True); print('up'); input()"],
         env=environ(),
@@ -90,17 +97,18 @@ def test_a_daemon_from_its_start_to_its_end(places: Places) -> None:
     assert other.code == 1
     assert "TARGET is http://127.0.0.1:9, not https://b.example; --watch is on, not off" in other.err
 
-    found = status()
+    found = well()
     assert (found["state"], found["pid"], found["port"], found["watched"]) == ("ok", first.pid, first.port, True)
     assert (found["mode"], found["health"]["status"]) == ([f"reverse:{TARGET}"], "ok")
-    assert run("daemon", "status").out.startswith(f"ok\nserves     {first.url}  ->  reverse:{TARGET}\n")
+    shown = eventually(lambda: out if (out := run("daemon", "status").out).startswith("ok\n") else None)
+    assert shown.startswith(f"ok\nserves     {first.url}  ->  reverse:{TARGET}\n")
 
     # A killed proxy comes back on its port by itself.
     os.kill(first.proxy_pid, signal.SIGKILL)
     second = eventually(lambda: another(places, first))
     assert (second.port, second.pid) == (first.port, first.pid)
     assert httpx.get(f"{second.url}/health", trust_env=False).status_code == 200
-    found = status()
+    found = well()
     assert (found["restarts"], found["trouble"]) == (1, "it was ended by SIGKILL")
 
     assert run("daemon", "restart").code == 0

@@ -55,7 +55,7 @@ def test_a_fork_of_a_script_is_called_as_the_script_is(tmp_path: Path) -> None:
         assert "listening" in process.stdout.readline()
         assert psutil.Process(process.pid).name() == "mitmdump"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 ENDS = {
@@ -92,11 +92,11 @@ def test_a_fork_is_signaled_waited_for_and_spoken_to_like_a_child() -> None:
         assert process.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.01)
-        assert process.communicate("typed", timeout=20) == ("typed\n", "")
+        assert process.communicate("typed", timeout=60) == ("typed\n", "")
         assert process.returncode == 0
     with forged.start(WAITING, stdin=subprocess.PIPE) as process:
         process.kill()
-        assert process.wait(20) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
         assert not psutil.pid_exists(process.pid)
         process.kill()
 
@@ -105,7 +105,7 @@ def test_a_fork_has_the_terminal_it_is_given() -> None:
     person, side = pty.openpty()
     code = "open('/dev/tty', 'w').write('on it'); import os, sys; sys.exit(0 if os.getsid(0) == os.getpid() else 9)"
     with forged.start([sys.executable, "-c", code], stdin=side, stdout=side, stderr=side, terminal=True) as process:
-        assert process.wait(20) == 0, os.read(person, 4096)
+        assert process.wait(60) == 0, os.read(person, 4096)
     assert os.read(person, 100) == b"on it"
     for number in (person, side):
         os.close(number)
@@ -127,7 +127,7 @@ def test_with_the_process_that_ordered_it_a_fork_ends() -> None:
         assert ordering.stdout is not None
         family = [psutil.Process(int(number)) for number in ordering.stdout.readline().split()]
         ordering.kill()
-    assert psutil.wait_procs(family, timeout=20)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 @pytest.mark.parametrize("name", ["PYTHONHASHSEED", "LANG", "MITMPROXY_SSLKEYLOGFILE", "TERMINAL_WIDTH"])

@@ -44,7 +44,7 @@ async def serving(regular: Intercepting, *names: str, http2: bool = True) -> Asy
     """One upstream by all these names; the only ones there are."""
     async with Upstream(regular.authority.server(*names), http2=http2) as upstream:
         ports = {name.replace("-", "__").replace(".", "_"): upstream.port for name in names}
-        async with regular.world(**ports), asyncio.timeout(20):
+        async with regular.world(**ports), asyncio.timeout(60):
             yield upstream
 
 
@@ -97,7 +97,7 @@ async def test_bytes_that_are_no_tls_pass_as_they_are(regular: Intercepting, hel
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     large = bytes(range(256)) * 4096
-    async with asyncio.timeout(20), regular.world(other_test=port):
+    async with asyncio.timeout(60), regular.world(other_test=port):
         reader, writer = await opened(regular.proxy.port, None, f"{OTHER}:22")
         assert await reader.readexactly(len(greeting)) == greeting
         writer.write(hello + large)
@@ -124,7 +124,7 @@ async def test_a_listed_name_in_the_handshake_opens_no_tunnel_to_another_host(re
 async def test_another_name_in_the_handshake_closes_the_tunnel_to_a_listed_host(regular: Intercepting) -> None:
     """It leads through the outbound proxy all the same: the only way there is to this name."""
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         Upstream(regular.authority.server(LISTED, OTHER)) as upstream,
         regular.world(models_test=upstream.port) as outer,
     ):
@@ -143,7 +143,7 @@ async def test_what_a_listed_host_speaks_instead_of_tls_leads_through_the_outbou
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with asyncio.timeout(20), regular.world(models_test=server.sockets[0].getsockname()[1]) as outer:
+    async with asyncio.timeout(60), regular.world(models_test=server.sockets[0].getsockname()[1]) as outer:
         reader, writer = await opened(regular.proxy.port, None, f"{LISTED}:22")
         writer.write(b"\x00raw")
         assert await reader.read() == b"\x00raw"
@@ -154,7 +154,7 @@ async def test_what_a_listed_host_speaks_instead_of_tls_leads_through_the_outbou
 
 async def test_a_tunnel_leads_through_the_outbound_proxy(regular: Intercepting) -> None:
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         Upstream(regular.authority.server(OTHER)) as upstream,
         regular.world(other_test=upstream.port) as outer,
         Http1(regular.proxy.port, regular.trusting_them(), f"{OTHER}:443") as client,
@@ -165,7 +165,7 @@ async def test_a_tunnel_leads_through_the_outbound_proxy(regular: Intercepting) 
 
 async def test_a_connect_that_leads_nowhere_is_answered_with_502(regular: Intercepting) -> None:
     with pytest.raises(AssertionError, match="502"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await opened(regular.proxy.port, None, "127.0.0.1:1")
 
 

@@ -73,7 +73,7 @@ async def world(regular: Intercepting) -> AsyncIterator[dict[str, Upstream]]:
     places = {name: Upstream(regular.authority.server(name)) for name in HOSTS}
     places[GATEWAY] = Upstream(regular.authority.server(GATEWAY), prefix=PREFIX)
     places[ANYWHERE] = Upstream(regular.authority.server(ANYWHERE), prefix="/base")
-    async with asyncio.timeout(20), AsyncExitStack() as stack:
+    async with asyncio.timeout(60), AsyncExitStack() as stack:
         for place in places.values():
             await stack.enter_async_context(place)
         ports = {name.replace(".", "_"): place.port for name, place in places.items()}
@@ -221,7 +221,7 @@ async def test_remote_control_keeps_its_websocket_and_the_clients_own_login(regu
 
     server = regular.authority.server(CLAUDE)
     tls, path = regular.trusting_us("h2", "http/1.1"), "/v1/sessions/ws/abc/subscribe"
-    async with asyncio.timeout(20), serve_websockets(serve, "127.0.0.1", 0, ssl=server) as listening:
+    async with asyncio.timeout(60), serve_websockets(serve, "127.0.0.1", 0, ssl=server) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         async with (
             regular.world(api_anthropic_com=port),

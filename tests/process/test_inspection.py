@@ -54,7 +54,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 
 async def ask(client: httpx.AsyncClient, proxy: Mitmproxy, talk: Talk, body: Any = None) -> bytes:
-    answer = await client.post(proxy.url + talk.path, json=body or talk.request, headers=talk.headers, timeout=20)
+    answer = await client.post(proxy.url + talk.path, json=body or talk.request, headers=talk.headers, timeout=60)
     assert answer.status_code == 200
     return answer.content
 
@@ -65,6 +65,7 @@ async def test_every_api_is_shown_as_a_conversation_compressed_or_not(room: Room
         for talk, _ in cases:
             assert await ask(client, room.proxy, talk) == b"".join(talk.events)
         flows = await web.flows(len(cases), "read")
+        await _priced(web, flows[0])
         for (talk, encoding), flow in zip(cases, flows, strict=True):
             shown = await web.shown(flow)
             assert shown["view_name"] == NAME
@@ -190,7 +191,7 @@ async def test_what_passes_untouched_is_kept_up_to_the_same_bound() -> None:
                 answer = await client.post(f"{upstream.url}/elsewhere", content=b"q" * 50_000)
                 assert answer.content == b"z" * 100_000
                 assert upstream.requests[-1].body == b"q" * 50_000
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while not (flows := await web.flows(0)) or not flows[0]["response"]["timestamp_end"]:
                         pass
                 assert [len(await web.raw(flows[0], side)) for side in ("request", "response")] == [16_384, 16_384]
@@ -207,7 +208,7 @@ async def test_flows_of_a_file_are_shown_the_same_way(tmp_path: Path) -> None:
                 await ask(client, proxy, talk)
         with mitmweb("--mode", f"reverse:{upstream.url}", "-r", str(file)) as (_, web):
             async with web:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while not (flows := await web.flows(0)):
                         pass
                 shown = await _priced(web, flows[0])
@@ -217,7 +218,7 @@ async def test_flows_of_a_file_are_shown_the_same_way(tmp_path: Path) -> None:
 
 async def _priced(web: Web, flow: dict[str, Any]) -> str:
     """Prices are loaded in the background."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "cost          $0.00" not in (text := (await web.shown(flow))["text"]):
             pass
     return str(text)

@@ -24,7 +24,7 @@ from support.raw_client import raw_client
 from support.shared import shared_proxy
 
 PERIOD = "100ms"
-PATIENCE = 5.0
+PATIENCE = 60.0
 EVENTS = [sse('{"type": "message_start"}', "message_start"), sse('{"type": "message_stop"}', "message_stop")]
 
 
@@ -103,7 +103,7 @@ async def test_an_http2_client_gets_them_too(upstream: Upstream, proxy: Mitmprox
     async with Http2(proxy.port, tls) as client:
         body = b'{"stream": true}'
         stream = await client.send("POST", "/v1/messages", [("content-type", "application/json")], body)
-        await client.wait(lambda: client.answers[stream].body.count(PING) == 2, PATIENCE)
+        await client.wait(lambda: client.answers[stream].body.count(PING) >= 2, PATIENCE)
         gate.open()
         answer = await client.answer(stream)
     assert answer.ended == "complete"

@@ -79,7 +79,7 @@ async def test_a_flow_that_is_still_open_is_never_trimmed() -> None:
 async def _flows(web: httpx.AsyncClient, count: int, last: str = "") -> list[dict[str, Any]]:
     """The finished flows, once there are that many with `last` in the newest one's path; else what there is."""
     flows: list[dict[str, Any]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(flows) != count or last not in flows[-1]["request"]["path"]:
             answer = await web.get("/flows")
             answer.raise_for_status()

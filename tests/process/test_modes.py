@@ -25,6 +25,7 @@ EVENTS = [sse(f'{{"n": {n}}}', "content_block_delta") for n in range(4)]
 ASK = json.dumps({"model": "m", "stream": True}).encode()
 JSON = [("content-type", "application/json"), ("anthropic-version", "2023-06-01")]
 QUICK = {"codemie_upstream_attempts_backoff": "5ms"}
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ async def test_an_sdk_streams_through_https_proxy_with_every_certificate_checked
     secure.script(Step(text="one two", events=2, gate=gate))
     sent = []
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE),
         anthropic.AsyncAnthropic(base_url=f"https://localhost:{secure.port}", api_key="fake", max_retries=0) as client,
     ):
         stream = await client.messages.create(
@@ -151,7 +152,7 @@ async def test_a_request_body_streams_only_where_nothing_is_tried_again(
             await client.post(url, content=b"barrier")
             assert [request.body for request in secure.requests] == [b"barrier"]
         else:
-            await secure.wait_until(lambda: secure.request_count == 1)
+            await secure.wait_until(lambda: secure.request_count == 1, PATIENCE)
             assert not secure.requests[0].complete
         rest.set()
         assert (await answer).status_code == 200
@@ -166,7 +167,10 @@ async def test_each_event_arrives_before_the_next_is_sent_in_any_pair_of_version
     # mitmproxy offers the upstream what the client offered, so an HTTP/1.1 client must know HTTP/2 and like it less.
     offers = ("h2", "http/1.1") if from_client == "2" else ("http/1.1", "h2")
     tls = certificates.client(ca_of(tls_reverse.confdir), *offers)
-    async with asyncio.timeout(10), Upstream(authority.server(), port=tls_port, http2=to_upstream == "2") as upstream:
+    async with (
+        asyncio.timeout(PATIENCE),
+        Upstream(authority.server(), port=tls_port, http2=to_upstream == "2") as upstream,
+    ):
         gate = upstream.gate()
         upstream.script(Step(events=EVENTS, gate=gate))
         sent: list[int] = []
@@ -241,7 +245,7 @@ async def test_fifty_streams_of_one_http2_client_start_at_once_before_an_http1_u
         hold = upstream.gate()
         upstream.script(then=Step(hold=hold, events=EVENTS))
         streams = [await client.send("POST", "/v1/messages", JSON, ASK) for _ in range(STREAMS)]
-        await upstream.wait_requests(STREAMS, timeout=10)
+        await upstream.wait_requests(STREAMS, PATIENCE)
         assert upstream.finished == 0
         hold.open()
         answers = [await client.answer(stream) for stream in streams]
@@ -263,11 +267,11 @@ async def test_the_number_of_upstream_connections_is_bounded_by_its_setting(
                 hold = upstream.gate()
                 upstream.script(then=Step(hold=hold, events=EVENTS))
                 streams = [await client.send("POST", "/v1/messages", JSON, ASK) for _ in range(STREAMS)]
-                await upstream.wait_requests(5)
+                await upstream.wait_requests(5, PATIENCE)
                 async with Http1(proxy.port, certificates.client(ca_of(proxy.confdir))) as other:
                     # Another client has its own five, and its answer shows that the proxy was not merely slow.
                     await other.send("POST", "/v1/messages", JSON, ASK)
-                    await upstream.wait_requests(6)
+                    await upstream.wait_requests(6, PATIENCE)
                     assert upstream.request_count == 6
                     hold.open()
                     assert (await other.read(await other.head())).ended == "complete"

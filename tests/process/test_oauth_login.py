@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +18,7 @@ from sqlalchemy import func, select
 from codemie_core.accounts.account import Kind
 from codemie_core.oauth.tokens import Tokens
 from codemie_core.store import tables
-from support.auth_process import ended, waiting
+from support.auth_process import PATIENCE, ended, wait_until_hidden, waiting
 from support.cli import COMMAND, Outcome, environ, run
 from support.oauth_server import OAuthServer
 from support.stored import StoredHome, new_account
@@ -31,7 +30,7 @@ PAGE = "https://shown.test/shown"
 BROWSER = f"""#!{sys.executable}
 import sys, httpx
 print("noise of a browser")
-client = httpx.Client(trust_env=False)
+client = httpx.Client(trust_env=False, timeout=60)
 back = client.get(sys.argv[1]).headers["location"]
 client.get(back, headers={{"sec-fetch-mode": "navigate"}}).raise_for_status()
 """
@@ -124,7 +123,7 @@ def test_the_address_is_enough_and_json_is_alone_on_standard_output(home: Stored
         page: list[httpx.Response] = []
         browser = threading.Thread(target=lambda: page.append(come_back(agree(address))))
         browser.start()
-        assert server.came.acquire(timeout=20)
+        assert server.came.acquire(timeout=PATIENCE)
         assert page == []  # the browser hears how it ended, not that it began
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         nothing_secret(server, *(" ".join(member.cmdline()) for member in family))
@@ -167,7 +166,7 @@ def test_a_page_that_shows_the_code_is_pasted_from_unseen(
     with Terminal([*COMMAND, "auth", "login", "lab", "--name", "mine", "--no-browser"], environ()) as terminal:
         address = terminal.wait_for(r"  (http\S+/authorize\?\S+)")[1]
         terminal.wait_for("stays hidden")
-        hide(terminal)
+        wait_until_hidden(terminal)
         back = agree(address)
         assert back.startswith(PAGE)
         code = parse_qs(urlsplit(back).query)["code"][0]
@@ -185,16 +184,11 @@ def test_where_the_browser_is_elsewhere_its_last_address_is_pasted(home: StoredH
     with Terminal([*COMMAND, "auth", "login", "lab", "--name", "mine", "--no-browser"], environ()) as terminal:
         address = terminal.wait_for(r"  (http\S+/authorize\?\S+)")[1]
         terminal.wait_for("stays hidden")
-        hide(terminal)
+        wait_until_hidden(terminal)
         terminal.type(f"{agree(address)}\r")
         assert terminal.wait() == 0, terminal.screen
         nothing_secret(server, terminal.screen)
     assert_signed_in(home, server)
-
-
-def hide(terminal: Terminal) -> None:
-    while terminal.echoes:
-        assert terminal.process.poll() is None, terminal.screen
 
 
 @pytest.mark.parametrize("redirect_uri", [PAGE, ""])
@@ -209,13 +203,13 @@ def test_one_may_pipe_it_in(redirect_uri: str, home: StoredHome, server: OAuthSe
 
 def test_an_answer_with_another_state_is_refused_and_nothing_is_stored(home: StoredHome, server: OAuthServer) -> None:
     server.state = "planted-state-of-somebody-else"
-    with waiting("login", "lab", "--name", "mine", "--no-browser", "--timeout", "3") as (process, address):
+    with waiting("login", "lab", "--name", "mine", "--no-browser") as (process, address):
         refused = come_back(agree(address))
         assert refused.status_code == 400
         assert "belongs to another sign-in" in refused.text
+        process.terminate()
         outcome = ended(process)
-    assert outcome.code == 1
-    assert "nobody signed in within 3 seconds" in outcome.err
+    assert outcome.code in {-signal.SIGTERM, 143}
     assert server.calls("/token") == 0
     assert stored_nothing(home)
     assert server.state not in outcome.err
@@ -281,7 +275,7 @@ def test_whoever_gives_up_gets_the_terminal_back(
 ) -> None:
     with Terminal([*COMMAND, "auth", "login", "lab", "--name", "mine", "--no-browser"], environ()) as terminal:
         terminal.wait_for("stays hidden")
-        hide(terminal)
+        wait_until_hidden(terminal)
         if isinstance(end, str):
             terminal.type(end)
         else:
@@ -292,18 +286,15 @@ def test_whoever_gives_up_gets_the_terminal_back(
     assert stored_nothing(home)
 
 
-def test_a_device_is_waited_for_through_pending_and_slow_down(home: StoredHome, server: OAuthServer) -> None:
-    server.authority.slow_down = 1
+def test_a_device_is_waited_for_while_the_sign_in_is_pending(home: StoredHome, server: OAuthServer) -> None:
     with waiting("login", "lab", "--name", "mine", "--device") as (process, address):
         assert address.startswith(f"{server.url}/activate")
         [device] = server.authority.devices.values()
         assert process.stderr is not None
         assert any(device["user_code"] in line for line in process.stderr if "code" in line)
-        assert server.came.acquire(timeout=20)
-        begun = time.monotonic()
+        assert server.came.acquire(timeout=PATIENCE)
         server.decide(device["user_code"])
         outcome = ended(process)
-    assert time.monotonic() - begun > 5  # slow_down adds five seconds
     assert outcome.code == 0, outcome.err
     assert_signed_in(home, server)
     nothing_secret(server, outcome.out, outcome.err)
@@ -316,7 +307,7 @@ def test_a_device_that_does_not_sign_in_stores_nothing(
     agrees: bool | None, words: str, home: StoredHome, server: OAuthServer
 ) -> None:
     with waiting("login", "lab", "--name", "mine", "--device") as (process, _):
-        assert server.came.acquire(timeout=20)  # once it was told: pending
+        assert server.came.acquire(timeout=PATIENCE)  # once it was told: pending
         [device] = server.authority.devices.values()
         if agrees is None:
             device["expires_at"] = 1
@@ -345,6 +336,7 @@ def test_signing_in_again_keeps_the_account_and_mends_it(home: StoredHome, serve
 @pytest.mark.parametrize(
     "arguments, words",
     [
+        (("login", "lab", "--name", "mine", "--no-browser", "--timeout", "1"), "nobody signed in within 1 seconds"),
         (("login", "lab", "--name", "by-key", "--no-browser"), "'by-key' is an account with a key"),
         (("login", "lap", "--name", "mine"), "did you mean 'lab'?"),
         (("login", "anthropic", "--name", "mine"), "CODEMIE_OAUTH_ANTHROPIC_CLIENT_ID"),

@@ -32,6 +32,7 @@ from support.token_service import TokenService, access, refresh
 
 SAID = "Hello from a good token"
 SPARE = "sk-planted-spare"
+PATIENCE = 60.0
 
 KEEPER = """
     import asyncio
@@ -133,7 +134,7 @@ def stored(home: StoredHome) -> str:
 def asks(proxy: Mitmproxy) -> str:
     hello: anthropic.types.MessageParam = {"role": "user", "content": "Hello"}
     with (
-        anthropic.Anthropic(base_url=proxy.url, api_key="dummy", max_retries=0, timeout=30) as client,
+        anthropic.Anthropic(base_url=proxy.url, api_key="dummy", max_retries=0, timeout=PATIENCE) as client,
         client.messages.stream(model="m", max_tokens=9, messages=[hello]) as stream,
     ):
         return "".join(stream.text_stream)
@@ -252,13 +253,13 @@ def test_a_proxy_that_is_killed_before_the_database_took_the_new_tokens_loses_no
     service.open.clear()
     with reverse(upstream.url) as proxy, ThreadPoolExecutor(1) as threads:
         asking = threads.submit(asks, proxy)
-        assert service.asked.acquire(timeout=20)
+        assert service.asked.acquire(timeout=PATIENCE)
         with locked(home):
             service.open.set()
-            until(lambda: [*pending.waiting(home.places)] != [])
+            until(lambda: [*pending.waiting(home.places)] != [], PATIENCE)
             proxy.process.send_signal(signal.SIGKILL)
-            proxy.process.wait(10)
-        assert asking.exception(30) is not None
+            proxy.process.wait(PATIENCE)
+        assert asking.exception(PATIENCE) is not None
     assert stored(home) == access(0)
     with reverse(upstream.url) as proxy:
         assert asks(proxy) == SAID

@@ -60,13 +60,27 @@ async def test_the_way_out_leads_through_https_proxy_whose_password_nobody_sees(
         assert secret not in shown
 
 
-async def test_an_outbound_proxy_that_refuses_us_becomes_a_json_error() -> None:
+async def test_an_outbound_proxy_that_refuses_us_is_asked_once_and_named() -> None:
     async with ConnectProxy({}, AUTHORIZATION) as outbound:
-        with reverse("https://upstream.test:8443", options=QUICK, env={"HTTPS_PROXY": outbound.url()}) as proxy:
+        env = {"HTTPS_PROXY": outbound.url("planted-user:wrong-planted")}
+        with reverse("https://upstream.test:8443", options=QUICK, env=env) as proxy:
             async with httpx.AsyncClient(trust_env=False) as client:
                 answer = await client.post(f"{proxy.url}/v1/messages", content=ASK)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (400, "false")
+    said = answer.json()["error"]["message"]
+    assert f"127.0.0.1:{outbound.port} answers 407" in said
+    assert "HTTPS_PROXY" in said
+    assert len(outbound.targets) == 1, "each further try is one more wrong password"
+    assert "planted" not in said + proxy.log
+
+
+async def test_an_outbound_proxy_that_is_away_is_named() -> None:
+    port = closed_port()
+    with reverse("https://upstream.test:8443", options=QUICK, env={"HTTPS_PROXY": f"127.0.0.1:{port}"}) as proxy:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"{proxy.url}/v1/messages", content=ASK)
     assert answer.status_code == 502
-    assert answer.json()["type"] == "error"
+    assert f"through the outbound proxy 127.0.0.1:{port}: " in answer.json()["error"]["message"]
 
 
 # 127.0.0.1 in forms that only the system's resolver knows to be loopback, so that no rule for loopback applies.

@@ -17,6 +17,7 @@ import pytest
 from codemie_core.demo.script import Step
 from codemie_core.places import Places
 from codemie_core.running import running_proxies
+from support import forged
 from support.access import until
 from support.cli import COMMAND, Outcome, call, environ
 from support.scripted import Scripted
@@ -74,28 +75,13 @@ class Room:
         return environ(PATH=self.path, ANTHROPIC_API_KEY="planted-own", **more)
 
     def run(self, *words: str, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Outcome:
-        done = subprocess.run(
-            self.command(*words, options=options),
-            env=env or self.environ(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = forged.run(self.command(*words, options=options), env or self.environ(), timeout=PATIENCE)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[tuple["subprocess.Popen[str]", int]]:
         """An agent that waits for a line, and the process of its proxy."""
-        process = subprocess.Popen(
-            self.command("ask", "wait", "ask", "5"),
-            env=self.environ(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = forged.start(self.command("ask", "wait", "ask", "5"), self.environ(), stdin=subprocess.PIPE)
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "answer 200 True\n"
@@ -214,9 +200,9 @@ def test_on_a_terminal_the_agent_has_it_and_ctrl_c_is_the_agents(room: Room) -> 
     with Terminal(room.command("ask", "wait", "3"), room.environ()) as terminal:
         terminal.wait_for("waits True True\n", PATIENCE)
         terminal.type("\x03")
-        terminal.wait_for("interrupted\n")
+        terminal.wait_for("interrupted\n", PATIENCE)
         terminal.type("and on\n")
-        terminal.wait_for("typed and on\n")
+        terminal.wait_for("typed and on\n", PATIENCE)
         assert terminal.wait(PATIENCE) == 3
         assert terminal.screen.count("interrupted") == 1
     assert room.nothing_is_left()

@@ -305,7 +305,10 @@ def test_signals_reach_the_proxy_because_run_sh_becomes_it(
     assert process.wait(timeout=10) == -signal.SIGTERM
 
 
-PROGRAMS = ("chromium", "dbus-run-session", "gnome-keyring-daemon", "secret-tool", "node", "openssl", "pg_ctlcluster")
+PROGRAMS = (
+    *("chromium", "dbus-run-session", "gnome-keyring-daemon", "secret-tool", "node", "openssl", "pg_ctlcluster"),
+    *("fish", "zsh"),
+)
 
 
 def test_the_programs_some_tests_need_are_installed_when_asked_and_required_from_then_on(checkout: Checkout) -> None:
@@ -316,7 +319,7 @@ def test_the_programs_some_tests_need_are_installed_when_asked_and_required_from
     assert checkout.run("test", "-q")[1] == "<optional><-m><pytest><-q>"
     status, out, err = checkout.run("test", "--install", "-q")
     assert (status, out) == (0, "<required><-m><pytest><-q>")
-    assert "chromium dbus gnome-keyring libsecret-tools nodejs openssl postgresql" in err
+    assert "chromium dbus gnome-keyring libsecret-tools nodejs openssl postgresql fish zsh" in err
 
 
 def test_programs_that_cannot_be_installed_are_named_and_their_tests_stay_optional(checkout: Checkout) -> None:

@@ -17,7 +17,7 @@ import pytest
 from codemie_core.demo.script import Step
 from codemie_core.places import Places
 from codemie_core.sso.store import CredentialStore
-from support.auth_process import ended, waiting
+from support.auth_process import PATIENCE, ended, wait_until_hidden, waiting
 from support.cli import COMMAND, Outcome, environ, run
 from support.codemie_backend import ACCESS, EMAIL, SECOND, CodemieBackend, make_jwt
 from support.terminal import Terminal
@@ -28,7 +28,7 @@ LONG = "planted" + "z" * 10_000
 BROWSER = f"""#!{sys.executable}
 import sys, httpx
 print("noise of a browser")
-client = httpx.Client(trust_env=False)
+client = httpx.Client(trust_env=False, timeout=60)
 page = client.get(sys.argv[1])
 assert 'method="post"' in page.text
 done = client.post(sys.argv[1] + "/done")
@@ -106,7 +106,7 @@ def test_the_address_is_enough_and_json_is_alone_on_standard_output(
         assert re.fullmatch(re.escape(backend.api_url) + r"/v1/auth/login/\d+", address)
         browser = threading.Thread(target=browse, args=(address,))
         browser.start()
-        backend.wait_requests(2)  # the session is there and being verified
+        backend.wait_requests(2, PATIENCE)  # the session is there and being verified
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         assert_no_secret(backend, *(" ".join(member.cmdline()) for member in family))
         backend.call(gate.open)
@@ -171,11 +171,6 @@ def test_whoever_gives_up_gets_the_terminal_back(
     assert not (codemie_home / "credentials").exists()
 
 
-def wait_until_hidden(terminal: Terminal) -> None:
-    while terminal.echoes:
-        assert terminal.process.poll() is None, terminal.screen
-
-
 @pytest.mark.usefixtures("profile")
 def test_one_may_pipe_the_address_in(backend: CodemieBackend, codemie_home: Path) -> None:
     cookies = backend.sign_in()
@@ -185,7 +180,7 @@ def test_one_may_pipe_the_address_in(backend: CodemieBackend, codemie_home: Path
         input=backend.callback_url(1, cookies),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert piped.returncode == 0, piped.stderr
@@ -225,7 +220,7 @@ def test_a_long_jwt_is_typed_unseen(backend: CodemieBackend, codemie_home: Path)
         (("login", "--jwt"), {"CODEMIE_JWT_TOKEN": make_jwt(EMAIL, 1)}, "was over before it came"),
         (("login", "--jwt"), {"CODEMIE_JWT_TOKEN": make_jwt(EMAIL, 9e9)}, "does not accept this session"),
         (("login", "--jwt", "--profile", "none"), {}, "there is no profile 'none'"),
-        (("login", "github"), {}, "there is no provider 'github' to sign in to; there is: codemie"),
+        (("login", "github"), {}, "there is no provider 'github' to sign in to; there are: codemie"),
         (("login", "--url", "http://codemie.test"), {}, "must begin with https://"),
         (("login", "--url", "https://me:planted@codemie.test"), {}, "without user, password"),
         (("status",), {}, "Run: codemie-proxy auth login"),

@@ -26,6 +26,7 @@ from support.proxy import Mitmproxy, failing_start
 from support.signing import DUMMIES, SCRIPTS, cookie_of, keep, sign_in, signing
 from support.websocket import WebSocketClient
 
+PATIENCE = 60.0
 WAYS: tuple[ExpiredAs, ...] = ("redirect", "401", "403", "html")
 UPGRADE = [
     ("connection", "Upgrade"),
@@ -49,11 +50,11 @@ def proxy(backend: CodemieBackend) -> Iterator[Mitmproxy]:
 
 
 def claude(proxy: Mitmproxy) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=proxy.url, api_key="proxy-handled", max_retries=0, timeout=20)
+    return anthropic.Anthropic(base_url=proxy.url, api_key="proxy-handled", max_retries=0, timeout=PATIENCE)
 
 
 def gpt(proxy: Mitmproxy) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{proxy.url}/v1", api_key="proxy-handled", max_retries=0, timeout=20)
+    return openai.OpenAI(base_url=f"{proxy.url}/v1", api_key="proxy-handled", max_retries=0, timeout=PATIENCE)
 
 
 def hello(proxy: Mitmproxy) -> str:
@@ -63,7 +64,7 @@ def hello(proxy: Mitmproxy) -> str:
 
 
 def ask(proxy: Mitmproxy, method: str = "POST", path: str = "/v1/messages", **kwargs: object) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=20, headers=DUMMIES) as client:
+    with httpx.Client(trust_env=False, timeout=PATIENCE, headers=DUMMIES) as client:
         return client.request(method, f"{proxy.url}{path}", **kwargs)  # type: ignore[arg-type] # handed on as they are
 
 
@@ -140,7 +141,7 @@ def test_a_session_replaced_while_the_proxy_runs_is_used_without_a_restart(
     sign_in(backend)
     assert hello(proxy) == "message"
     second = sign_in(backend)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while backend.requests[-1].header("cookie") != cookie_of(second):
         assert time.monotonic() < deadline
         assert hello(proxy) == "message"
@@ -151,7 +152,7 @@ def test_after_a_logout_nothing_is_signed_any_more(backend: CodemieBackend, prox
     stored = keep(backend, backend.sign_in())
     assert hello(proxy) == "message"
     stored.unlink()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while ask(proxy).status_code != 401:
         assert time.monotonic() < deadline
     assert "is missing" in refusal(proxy)
@@ -161,12 +162,16 @@ def test_after_a_logout_nothing_is_signed_any_more(backend: CodemieBackend, prox
 def test_a_session_that_ends_in_mid_day_is_not_sent_any_more(
     backend: CodemieBackend, proxy: Mitmproxy, how: str
 ) -> None:
-    if how == "stored time":
-        keep(backend, backend.sign_in(), expires_at=time.time() + 1.5)
-    else:
-        sign_in(backend, lifetime=2)
-    assert hello(proxy) == "message"
-    deadline = time.monotonic() + 5
+    for lifetime in (2, 10, 30):
+        if how == "stored time":
+            keep(backend, backend.sign_in(), expires_at=time.time() + lifetime)
+        else:
+            sign_in(backend, lifetime)
+        # A busy machine may come too late for a short one.
+        if (first := ask(proxy).status_code) == 200:
+            break
+    assert first == 200
+    deadline = time.monotonic() + PATIENCE
     while ask(proxy).status_code == 200:
         assert time.monotonic() < deadline
     sent = len(backend.requests)
@@ -203,7 +208,7 @@ async def test_a_websocket_handshake_with_an_ended_session_is_refused_in_json(
     assert backend.requests[-1].all("cookie") == [cookie_of(cookies)]
     backend.expire(cookies)
     backend.expired_as = way
-    async with asyncio.timeout(10), Http1(proxy.port) as client:
+    async with asyncio.timeout(PATIENCE), Http1(proxy.port) as client:
         answer = await client.ask("GET", "/v1/responses", UPGRADE)
     assert (answer.status, answer.header("content-type")) == (401, "application/json")
     assert "codemie-proxy auth login" in json.loads(answer.body)["error"]["message"]
@@ -221,7 +226,7 @@ async def test_a_page_instead_of_a_websocket_is_refused_in_json() -> None:
         session = Session(url, {"planted": SecretStr("planted-1")})
         CredentialStore(Places.from_env(os.environ)).write(url, session)
         with Mitmproxy("--mode", f"reverse:{url}", scripts=SCRIPTS, options={"codemie_sso_auth_url": url}) as proxy:
-            async with asyncio.timeout(10), Http1(proxy.port) as client:
+            async with asyncio.timeout(PATIENCE), Http1(proxy.port) as client:
                 answer = await client.ask("GET", "/v1/responses", UPGRADE)
     assert (answer.status, answer.header("content-type")) == (401, "application/json")
 
@@ -235,11 +240,11 @@ def test_a_session_renewed_between_attempt_and_answer_saves_the_very_same_reques
     backend.answers["/v1/messages"] = Step(status=status, body="{}", hold=hold)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(hello, proxy)
-        backend.wait_requests(1)
+        backend.wait_requests(1, PATIENCE)
         second = sign_in(backend)
         del backend.answers["/v1/messages"]
         backend.call(hold.open)
-        assert asked.result(20) == "message"
+        assert asked.result(PATIENCE) == "message"
     assert [request.header("cookie") for request in backend.requests] == [cookie_of(first), cookie_of(second)]
 
 
@@ -249,7 +254,7 @@ def test_twenty_requests_at_once_survive_a_change_of_the_session(backend: Codemi
     sign_in(backend)
     backend.expire(first)
     with ThreadPoolExecutor(20) as pool:
-        found = [task.result(30) for task in [pool.submit(hello, proxy) for _ in range(20)]]
+        found = [task.result(PATIENCE) for task in [pool.submit(hello, proxy) for _ in range(20)]]
     assert found == ["message"] * 20
 
 
@@ -266,7 +271,7 @@ def test_a_403_of_a_good_session_passes_byte_for_byte(tls: bool, tmp_path: Path)
         backend.answers["/v1/messages"] = Step(status=403, body=DENIED, headers=headers)
         trusted = certificates.client(ca_of(proxy.confdir)) if tls else False
         url = proxy.url.replace("http://127.0.0.1", "https://localhost") if tls else proxy.url
-        with httpx.Client(trust_env=False, verify=trusted, timeout=20) as client:
+        with httpx.Client(trust_env=False, verify=trusted, timeout=PATIENCE) as client:
             answers = [client.post(f"{url}/v1/messages", json={}) for _ in range(3)]
         for answer in answers:
             assert (answer.status_code, answer.content) == (403, DENIED)

@@ -26,7 +26,7 @@ from support.raw_client import RawClient, raw_client
 from support.shared import shared_proxy
 
 EVENTS = [sse(f'{{"n": {n}, "text": "Grüße, 世界"}}', "content_block_delta") for n in range(6)]
-PATIENCE = 5.0
+PATIENCE = 60.0
 TO_CLAUDE: list[MessageParam] = [{"role": "user", "content": "Hello"}]
 TO_GPT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 

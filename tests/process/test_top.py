@@ -70,7 +70,7 @@ async def watched(home: Path) -> AsyncIterator[Screen]:
 
 async def add(seen: Screen, name: str, key: str, url: str) -> None:
     await seen.press("a")
-    await seen.shows("Add an account")
+    await seen.shows("Add an account", within=PATIENCE)
     await seen.type(name)
     await seen.press("tab")
     await seen.type(key)

@@ -23,7 +23,7 @@ from support.shared import shared_proxy
 MOST = 1024 * 1024
 KEPT = 40
 OPTIONS = {"max_message": "1m", "keep_messages": KEPT, "keep": "256k"}
-PATIENCE = 20.0
+PATIENCE = 60.0
 OFFERS: dict[str, tuple[Any, Any]] = {
     "by both": (ClientPerMessageDeflateFactory(client_max_window_bits=True), ServerPerMessageDeflateFactory()),
     "with small windows": (
@@ -63,7 +63,8 @@ async def server(port: int) -> AsyncIterator[Echo]:
 
 
 def client(proxy: Mitmproxy, **more: Any) -> Any:
-    return connect(f"ws://127.0.0.1:{proxy.port}/v1/responses", max_size=None, proxy=None, **more)
+    url = f"ws://127.0.0.1:{proxy.port}/v1/responses"
+    return connect(url, max_size=None, proxy=None, open_timeout=PATIENCE, **more)
 
 
 def codex(proxy: Mitmproxy) -> Any:
@@ -135,7 +136,7 @@ async def test_a_message_that_is_small_only_while_it_is_compressed_takes_no_memo
         assert await socket.recv() == "warm"
         before = proxy.memory()
         assert (await ending(socket, b"\0" * (200 * MOST)))[0] == 1009
-    assert proxy.memory() - before < 30 * MOST
+    assert proxy.memory() - before < 60 * MOST
 
 
 LOST = "The connection to the upstream was lost; connect again."
@@ -209,18 +210,36 @@ async def test_a_client_that_is_gone_is_gone_for_the_upstream_too(server: Echo, 
 async def test_an_upstream_that_falls_silent_in_a_turn_ends_it_but_never_between_turns() -> None:
     ask, done = (json.dumps({"type": f"response.{what}"}) for what in ("create", "completed"))
     async with echo() as server:
-        more = {**options(), "codemie_upstream_attempts_idle_timeout": "500ms"}
+        more = {**options(), "codemie_upstream_attempts_idle_timeout": "3s"}
         with reverse(f"http://127.0.0.1:{server.port}", options=more) as proxy:
             async with client(proxy) as talking, client(proxy) as silent:
-                for socket in (talking, silent):
-                    await socket.send(ask)  # The server says it back.
-                    assert await socket.recv() == ask
+                await talking.send(ask)
+                assert await talking.recv() == ask
                 await talking.send(json.dumps({"say": [done]}))
                 assert await talking.recv() == done
+                await silent.send(ask)  # The server says it back.
+                assert await silent.recv() == ask
+                # By then the other one has been silent for longer.
                 assert await ending(silent) == (1012, SILENT)
-                await asyncio.sleep(1.0)  # as long as nothing must happen
                 await talking.send("words")
                 assert await talking.recv() == "words"
+
+
+async def test_a_client_that_does_not_read_in_mid_turn_is_waited_for() -> None:
+    ask, done = (json.dumps({"type": f"response.{what}"}) for what in ("create", "completed"))
+    size, pieces = 500_000, 60  # more than systems and proxy hold for it
+    async with echo() as server:
+        more = {**options(), "codemie_upstream_attempts_idle_timeout": "500ms"}
+        with reverse(f"http://127.0.0.1:{server.port}", options=more) as proxy:
+            async with asyncio.timeout(120), client(proxy, max_queue=1, compression=None) as socket:
+                await socket.send(ask)
+                assert await socket.recv() == ask
+                for _ in range(pieces):
+                    await socket.send(json.dumps({"send": size}))
+                await socket.send(json.dumps({"say": [done]}))
+                await asyncio.sleep(3.0)  # several times as long as the upstream may be silent
+                assert [len(await socket.recv()) for _ in range(pieces)] == [size] * pieces
+                assert await socket.recv() == done
 
 
 async def test_the_end_of_the_proxy_is_told_on_every_websocket_and_what_stayed_is_saved(tmp_path: Path) -> None:
@@ -250,10 +269,10 @@ async def test_two_thousand_turns_on_one_connection_leave_the_memory_as_it_was(s
             await socket.send(f"{number:06}" + "x" * 20_000)
             await socket.recv()
 
-    async with asyncio.timeout(60), client(proxy, compression=None) as socket:
+    async with asyncio.timeout(2 * PATIENCE), client(proxy, compression=None) as socket:
         await turns(socket, 200)
         before = proxy.memory()
         await turns(socket, 2000)
         grown = proxy.memory() - before
     # Kept as mitmproxy keeps them, they would take 80 MB.
-    assert grown < 8 * MOST
+    assert grown < 30 * MOST

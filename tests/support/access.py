@@ -67,7 +67,7 @@ def door(*args: str, keys: Sequence[str] = ("ann", "bob"), target: str = "", **k
             yield Door(proxy, upstream, store, made)
 
 
-def until(true: Callable[[], bool], timeout: float = 10.0) -> None:
+def until(true: Callable[[], bool], timeout: float = 60.0) -> None:
     """Wait for something that the proxy does by itself, such as reading its keys again."""
     deadline = time.monotonic() + timeout
     while not true():

@@ -15,6 +15,8 @@ _NAMED = frozenset(
 )
 """Roles that say nothing without a name."""
 _FAINT = """(() => {
+  // As it is when all has come to rest: half of the way from one color to another is neither.
+  for (const each of document.getAnimations()) try { each.finish() } catch { each.cancel() }
   const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const rgba = color => {
     paint.clearRect(0, 0, 1, 1); paint.fillStyle = color; paint.fillRect(0, 0, 1, 1);
@@ -71,11 +73,6 @@ def faint(page: Page) -> list[str]:
     """Text with less contrast than WCAG's AA asks for."""
     found: list[str] = page.eval(_FAINT)
     return found
-
-
-def too_wide(page: Page) -> int:
-    """By how many pixels one would have to scroll the page sideways."""
-    return max(0, int(page.eval("document.documentElement.scrollWidth - document.documentElement.clientWidth")))
 
 
 def outline(page: Page) -> dict[str, Any]:

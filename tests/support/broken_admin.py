@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__)
 WAYS = ("raising", "hung", "stuck", "killed", "unbuildable")
 """Each of its paths raises; waits for ever; holds a thread; ends the server; or it cannot even be put together."""
-STUCK_SECONDS = 60.0
+STUCK_SECONDS = 120.0
 _VARIABLE = "BROKEN_ADMIN"
 
 

@@ -186,7 +186,7 @@ class Http2:
         self.connection.reset_stream(stream, 8)
         self._flush()
 
-    async def wait(self, predicate: object, timeout: float = 10.0) -> None:
+    async def wait(self, predicate: object, timeout: float = 60.0) -> None:
         """Until something is true of what arrived."""
         assert callable(predicate)
         async with asyncio.timeout(timeout), self._changed:
@@ -199,7 +199,7 @@ class Http2:
 
     async def answer(self, stream: int) -> Answer:
         """Wait for the end of one response."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self._done[stream].wait()
         return self.answers[stream]
 

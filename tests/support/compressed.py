@@ -39,7 +39,7 @@ COMPRESS: Mapping[str, Codec] = {
 _DICE = random.Random(7)
 PROSE = " ".join("".join(_DICE.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(6000))
 """Compresses as an agent's instructions do."""
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass

@@ -34,18 +34,33 @@ _KEYS: Mapping[str, tuple[str, int, str]] = {
 }
 _FIND = """(what => {
     const shown = e => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
-    if (!what.startsWith('text=')) return [...document.querySelectorAll(what)].find(shown) ?? null;
-    const text = what.slice(5);
+    const [, within, text] = /^(?:(.*) )?text=(.*)$/s.exec(what) ?? [];
+    if (text === undefined) return [...document.querySelectorAll(what)].find(shown) ?? null;
     const kinds = 'a, button, [role], label, input, summary, th, td, tr, h1, h2, h3, div, span';
+    // What holds much more than these words is not laid out to be read: that would take long.
+    const may = e => (e.textContent ?? '').length < text.length + 200;
     const says = e => (e.innerText ?? e.value ?? '').trim() === text;
-    const named = [...document.querySelectorAll(kinds)].filter(e => shown(e) && says(e));
+    const near = [...document.querySelectorAll(kinds)].filter(e => !within || e.matches(`${within} *`));
+    const named = near.filter(e => may(e) && shown(e) && says(e));
     const acting = e => e.closest('a, button, [role=button], [role=tab], [role=option], [role=switch], summary, label');
     return named.find(acting) ?? named.at(-1) ?? null;
 })"""
-
+# In every document, before its own scripts: what toasts have said, which are soon gone, and whether a click has met.
+_WATCH = """(() => {
+    const driver = globalThis.driver = {said: [], aim: () => null, hit: undefined};
+    const hear = () => document.querySelectorAll('.q-notification').forEach(
+        e => driver.said.includes(e.innerText) || driver.said.push(e.innerText));
+    new MutationObserver(hear).observe(document, {childList: true, characterData: true, subtree: true});
+    driver.one = (e, met) => e.contains(met) || met.contains(e) || Boolean(met.closest('label')?.contains(e));
+    addEventListener('click', event => {
+        const e = driver.aim();
+        driver.hit ||= e !== null && driver.one(e, event.target);
+    }, true);
+})()"""
 # Its middle, once it stands still and a click there would meet it: what slides, fades or opens moves under the mouse of
 # a program, which sees where it was and clicks where it is no more.
-_REACH = """(async e => {
+_REACH = """(async find => {
+    const e = find();
     if (e === null) return null;
     const frame = () => new Promise(done => { requestAnimationFrame(done); setTimeout(done, 100); });
     const place = () => (box => [box.x + box.width / 2, box.y + box.height / 2])(e.getBoundingClientRect());
@@ -56,8 +71,17 @@ _REACH = """(async e => {
     const [x, y] = place();
     if (!e.isConnected || x !== before[0] || y !== before[1]) return null;
     const met = document.elementFromPoint(x, y);
-    const one = met !== null && (e.contains(met) || met.contains(e) || met.closest('label')?.contains(e));
-    return one ? [x, y] : null;
+    if (met === null || !driver.one(e, met)) return null;
+    Object.assign(driver, {aim: find, hit: null});
+    return [x, y];
+})"""
+# In one step: a dialog that has just opened may give the focus to another field at any moment.
+_WRITE = """((e, text) => {
+    if (e === null || e.value === text) return e !== null;
+    e.focus();
+    e.select();
+    document.execCommand(text ? 'insertText' : 'delete', false, text);
+    return e.value === text;
 })"""
 
 
@@ -73,6 +97,11 @@ class Browser:
         self._ids = itertools.count(1)
         self._pages: dict[str, Page] = {}
 
+    @property
+    def pages(self) -> set[Page]:
+        """Those that are open."""
+        return set(self._pages.values())
+
     def page(
         self,
         url: str = "about:blank",
@@ -87,9 +116,11 @@ class Browser:
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = self._pages[session] = Page(self, session, target)
+        page = self._pages[session] = Page(self, session, target, context)
         for domain in ("Page", "Runtime", "Network", "Log"):
             page.call(f"{domain}.enable")
+        page.call("Page.setLifecycleEventsEnabled", enabled=True)
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
         page.resize(width, height, phone=phone)
         page.dark(dark)
         if zone:
@@ -126,21 +157,27 @@ class Browser:
             except TimeoutError:
                 return
 
+    def leave(self, session: str, context: str) -> None:
+        """A page and all that was its own."""
+        del self._pages[session]
+        self.call("Target.disposeBrowserContext", browserContextId=context)
+
     def _note(self, told: dict[str, Any]) -> None:
         if page := self._pages.get(told.get("sessionId", "")):
             page.note(told["method"], told["params"])
 
 
 class Page:
-    """One page. `what` is a CSS selector, or `text=Words` for what shows these words exactly."""
+    """One page. `what` is a CSS selector, or `text=Words` for what shows these words exactly, or `.menu text=Words`."""
 
-    def __init__(self, browser: Browser, session: str, target: str) -> None:
-        self._browser, self._session, self._target = browser, session, target
+    def __init__(self, browser: Browser, session: str, target: str, context: str) -> None:
+        self._browser, self._session, self._target, self._context = browser, session, target, context
         self.requests: list[str] = []
         """Every address it asked for."""
         self.console: list[str] = []
         """What went wrong in it: exceptions, errors, what a policy refused."""
-        self.loaded = 0
+        self._loaded = ""
+        """The document whose load event came last, by its loader's id."""
         self.statuses: dict[str, int] = {}
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
@@ -149,17 +186,17 @@ class Page:
 
     def goto(self, url: str) -> None:
         """Go there; back when it has loaded."""
-        before = self.loaded
+        before = self._document()
         told = self.call("Page.navigate", url=url)
         if told.get("errorText"):
             raise BrowserError(f"{url.partition('?')[0]}: {told['errorText']}")
-        self._wait(lambda: self.loaded > before, f"{url.partition('?')[0]} to load")
+        self._wait(lambda: self._loaded not in ("", before), f"{url.partition('?')[0]} to load")
 
     def reload(self) -> None:
         """The same again."""
-        before = self.loaded
+        before = self._document()
         self.call("Page.reload")
-        self._wait(lambda: self.loaded > before, "the page to load again")
+        self._wait(lambda: self._loaded not in ("", before), "the page to load again")
 
     def eval(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are waited for."""
@@ -169,7 +206,7 @@ class Page:
         return told["result"].get("value")
 
     def until(self, expression: str, within: float = PATIENCE) -> Any:
-        """Wait until the expression is true, and say what it is."""
+        """Wait until the expression is true, and say what it is. It may raise before: pages are drawn bit by bit."""
         return self._wait(lambda: self.eval(expression), expression, within)
 
     def text(self, what: str = "body") -> str:
@@ -184,11 +221,16 @@ class Page:
         except BrowserError:
             raise BrowserError(f"no {words!r} within {within} s in:\n{self.text(what)}") from None
 
+    def wait_for_toast(self, words: str) -> None:
+        """Wait until a toast has said these words, though it may be gone by now."""
+        try:
+            self.until(f"driver.said.some(said => said.includes({json.dumps(words)}))")
+        except BrowserError:
+            raise BrowserError(f"no toast said {words!r}, but {self.eval('driver.said')}") from None
+
     def click(self, what: str) -> None:
-        """With the mouse, in its middle."""
-        x, y = self._middle(what)
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        """With the mouse, in its middle; again when something else came in between."""
+        self._wait(lambda: self._clicked(what), f"a click to meet {what}")
 
     def hover(self, what: str) -> None:
         """Move the mouse there."""
@@ -197,18 +239,8 @@ class Page:
 
     def fill(self, what: str, text: str) -> None:
         """Write `text` in place of what the field holds."""
-        field = f"{_FIND}({json.dumps(what)})"
         self.click(what)
-        # A dialog that has just opened may still give the focus to another field.
-        self.until(
-            f"(e => {{ e?.focus(); e?.select?.(); return e !== null && document.activeElement === e; }})({field})"
-        )
-        self.type(text) if text else self.press("Backspace")
-        self.until(f"{field}?.value === {json.dumps(text)}")
-
-    def type(self, text: str) -> None:
-        """Where the cursor is."""
-        self.call("Input.insertText", text=text)
+        self.until(f"{_WRITE}({_FIND}({json.dumps(what)}), {json.dumps(text)})")
 
     def press(self, key: str, *, shift: bool = False) -> None:
         """A key by its name: Tab, Enter, ..., or one character."""
@@ -231,7 +263,7 @@ class Page:
 
     def close(self) -> None:
         """Leave it."""
-        self._browser.call("Target.closeTarget", targetId=self._target)
+        self._browser.leave(self._session, self._context)
 
     def screenshot(self, path: Path, *, full: bool = False) -> None:
         """A PNG of what is seen, or of all there is."""
@@ -245,8 +277,8 @@ class Page:
     def note(self, method: str, told: Mapping[str, Any]) -> None:
         """Something happened."""
         match method:
-            case "Page.loadEventFired":
-                self.loaded += 1
+            case "Page.lifecycleEvent" if told["name"] == "load" and told["frameId"] == self._target:
+                self._loaded = told["loaderId"]
             case "Network.requestWillBeSent":
                 self.requests.append(told["request"]["url"])
             case "Network.webSocketCreated":
@@ -261,21 +293,39 @@ class Page:
             case "Log.entryAdded" if told["entry"]["level"] == "error":
                 self.console.append(f"{told['entry']['text']} ({told['entry'].get('url', '')})")
 
-    def _middle(self, what: str) -> tuple[float, float]:
-        found = f"{_REACH}({_FIND}({json.dumps(what)}))"
+    def _document(self) -> str:
+        found: str = self.call("Page.getFrameTree")["frameTree"]["frame"]["loaderId"]
+        return found
+
+    def _clicked(self, what: str) -> bool:
+        x, y = self._middle(what)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
         try:
-            x, y = self._wait(lambda: self.eval(found), f"{what} to be there, at rest, and not covered")
-        except BrowserError as problem:
-            raise BrowserError(f"{problem}; there is: {self.eval(f'{_FIND}({json.dumps(what)})?.outerHTML')}") from None
+            return bool(self.eval("driver.hit === undefined || driver.hit"))
+        except BrowserError:
+            return True  # It led to another document, which is not there yet.
+
+    def _middle(self, what: str) -> tuple[float, float]:
+        found = f"{_REACH}(() => {_FIND}({json.dumps(what)}))"
+        try:
+            x, y = self.until(found)
+        except BrowserError:
+            there = self.eval(f"{_FIND}({json.dumps(what)})?.outerHTML")
+            raise BrowserError(f"{what} is not there, at rest, and to be met: {there}") from None
         return x, y
 
     def _wait[T](self, found: Callable[[], T], what: str, within: float = PATIENCE) -> T:
-        deadline = time.monotonic() + within
-        while not (value := found()):
+        deadline, problem = time.monotonic() + within, ""
+        while True:
+            try:
+                if value := found():
+                    return value
+            except BrowserError as trouble:
+                problem = f": {trouble}"
             if time.monotonic() > deadline:
-                raise BrowserError(f"waited {within} s for {what}")
-            self._browser.listen(0.05)
-        return value
+                raise BrowserError(f"waited {within} s for {what}{problem}")
+            self._browser.listen(0.02)
 
 
 @contextmanager
@@ -285,7 +335,8 @@ def chrome(folder: Path) -> Iterator[Browser]:
     log = folder / "chromium.log"
     with log.open("wb") as out, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out) as process:
         try:
-            with connect(_address(folder, process, log), max_size=None, compression=None, ping_interval=None) as wire:
+            address = _address(folder, process, log)
+            with connect(address, open_timeout=PATIENCE, max_size=None, compression=None, ping_interval=None) as wire:
                 yield Browser(wire)
         finally:
             process.terminate()

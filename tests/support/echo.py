@@ -30,7 +30,7 @@ class Echo:
 
     async def closed(self, count: int = 1) -> tuple[int | None, str | None]:
         """How the connection number `count` ended; waits for it."""
-        async with asyncio.timeout(15), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(lambda: len(self.closes) >= count)
         return self.closes[count - 1]
 
@@ -104,6 +104,6 @@ async def echo(port: int = 0, **options: Any) -> AsyncIterator[Echo]:
             seen.closes.append((socket.close_code, socket.close_reason))
             seen.changed.notify_all()
 
-    async with serve(handle, "127.0.0.1", port, max_size=None, **options) as server:
+    async with serve(handle, "127.0.0.1", port, max_size=None, open_timeout=60, **options) as server:
         seen.port = server.sockets[0].getsockname()[1]
         yield seen

@@ -27,7 +27,7 @@ def elsewhere(program: str, environ: Mapping[str, str], *arguments: str, fresh: 
     return forged.start(command, {**os.environ, **environ}, fresh, stdin=subprocess.PIPE)
 
 
-def outcomes(processes: Sequence[subprocess.Popen[str]], timeout: float = 60.0) -> list[str]:
+def outcomes(processes: Sequence[subprocess.Popen[str]], timeout: float = 120.0) -> list[str]:
     """What each printed, after its good end."""
     found = []
     for process in processes:

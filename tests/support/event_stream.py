@@ -16,7 +16,7 @@ import httpx
 
 from support.admin import Admin
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Events:

@@ -19,7 +19,7 @@ def stored(database: Database) -> int:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(tables.requests)) or 0)
 
 
-async def until(met: Callable[[], object], within: float = 20.0) -> None:
+async def until(met: Callable[[], object], within: float = 60.0) -> None:
     """Wait until it is so. TimeoutError when it does not come."""
     async with asyncio.timeout(within):
         while not met():  # noqa: ASYNC110 - other threads do it

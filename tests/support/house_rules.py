@@ -1,6 +1,7 @@
 """The mechanical rules of this house, as functions over source text: each returns what breaks it, in words."""
 
 import ast
+import functools
 import io
 import re
 import sys
@@ -41,8 +42,13 @@ class Import:
     line: int
 
 
-def imports(source: str) -> Iterator[Import]:
+@functools.cache  # Several rules ask.
+def imports(source: str) -> tuple[Import, ...]:
     """Every import, also inside functions and under TYPE_CHECKING."""
+    return tuple(_imports(source))
+
+
+def _imports(source: str) -> Iterator[Import]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, node.lineno) for alias in node.names)
@@ -97,6 +103,8 @@ def mirrored_test(source: Path) -> Path:
 
 
 def prints(source: str) -> list[str]:
+    if "print" not in source:
+        return []
     return [
         f"line {node.lineno} prints"
         for node in ast.walk(ast.parse(source))
@@ -106,6 +114,8 @@ def prints(source: str) -> list[str]:
 
 def ctx_logs(source: str) -> list[str]:
     """ctx.log has been deprecated since mitmproxy 9."""
+    if "ctx" not in source:
+        return []
     attributes = [
         f"line {node.lineno} uses ctx.log"
         for node in ast.walk(ast.parse(source))
@@ -116,7 +126,9 @@ def ctx_logs(source: str) -> list[str]:
 
 def unexplained_ignores(source: str) -> list[str]:
     """Ignore comments without a code, or with fewer than two words of reason on their line."""
-    found = []
+    found: list[str] = []
+    if not _IGNORE.search(source):
+        return found
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         ignores = list(_IGNORE.finditer(token.string)) if token.type == tokenize.COMMENT else []
         if not all(ignore["codes"] or ignore["names"] for ignore in ignores):

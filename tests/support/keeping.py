@@ -80,9 +80,12 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codemie_core.store.worker.RETRY", 0.1)
     monkeypatch.setattr("codemie_core.accounts.keeper.RETRY", 0.1)
     monkeypatch.setattr("codemie_core.accounts.keeper.LOOK", 0.05)
+    # The end of a proxy is bounded. A machine that stalls is to lose nothing by that.
+    monkeypatch.setattr("codemie_core.accounts.keeper.PATIENCE", 60.0)
+    monkeypatch.setattr("codemie_core.store.shared.SharedStore.release.__defaults__", (60.0,))
 
 
-async def until(seen: Callable[[], bool], within: float = 10.0) -> None:
+async def until(seen: Callable[[], bool], within: float = 60.0) -> None:
     """Wait until it is so. TimeoutError when it does not come."""
     async with asyncio.timeout(within):
         while not seen():  # noqa: ASYNC110 - the store's thread does it

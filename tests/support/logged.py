@@ -66,19 +66,24 @@ def log_of(home: Path) -> str:
     return "".join(path.read_text() for path in sorted((home / "logs").glob("debug-*.log")))
 
 
-def wait_for_log(home: Path, ready: Callable[[list[Entry]], bool], timeout: float = 10.0) -> list[Entry]:
+def wait_for_log(home: Path, ready: Callable[[list[Entry]], bool], timeout: float = 60.0) -> list[Entry]:
     """The records once they are `ready`; fails with those there are."""
     deadline = time.monotonic() + timeout
     while True:
         text = log_of(home) if (home / "logs").is_dir() else ""
-        whole = text.endswith("\n") and text.splitlines()[-1][-1:] != "{"
-        if whole and ready(found := entries(text)):
+        if _is_whole(text) and ready(found := entries(text)):
             return found
         assert time.monotonic() < deadline, f"the log is not ready:\n{text[-4000:]}"
         time.sleep(0.02)
 
 
-async def written(home: Path, ready: Callable[[list[Entry]], bool], timeout: float = 10.0) -> list[Entry]:
+def _is_whole(text: str) -> bool:
+    """Does it end with a record? What is just being written may be there up to any of its lines."""
+    last = text.splitlines()[-1:]
+    return text.endswith("\n") and (last == ["}"] or bool((match := _LINE.fullmatch(*last)) and not match["opens"]))
+
+
+async def written(home: Path, ready: Callable[[list[Entry]], bool], timeout: float = 60.0) -> list[Entry]:
     """The same, while an upstream or a client goes on in this loop."""
     return await asyncio.to_thread(wait_for_log, home, ready, timeout)
 

@@ -20,13 +20,13 @@ async def ask(
     proxy: Mitmproxy, target: str, headers: Headers = (), method: str = "POST", body: bytes = b'{"model": "m"}'
 ) -> Answer:
     """`target` goes out as it is: an absolute URL in regular mode, a path in reverse mode."""
-    async with asyncio.timeout(20), Http1(proxy.port) as client:
+    async with asyncio.timeout(60), Http1(proxy.port) as client:
         return await client.ask(method, target, headers, b"" if method == "GET" else body)
 
 
 async def upgrade(proxy: Mitmproxy, target: str, headers: Headers = ()) -> Answer:
     """Ask for a WebSocket; leaves at once."""
-    async with asyncio.timeout(20), Http1(proxy.port) as client:
+    async with asyncio.timeout(60), Http1(proxy.port) as client:
         await client.send("GET", target, [*UPGRADE, *headers])
         return await client.head()
 

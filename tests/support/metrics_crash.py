@@ -33,6 +33,8 @@ THEIRS = "5e551071-0000-4000-8000-00000000000f"
 """Made by CodeMie's CLI, whose own sync is off."""
 POINTS = ("append", "aggregate", "journal", "posted", "mark", "marked")
 """Before and after each of these a worker may kill itself. In the POST it is the API that sees to it."""
+PATIENCE = 60.0
+"""Seconds in which a worker comes to its death, unless it was born too late for it."""
 SWITCHES = {"CODEMIE_SESSION_SYNC_ENABLED": "false", "CODEMIE_KEYRING": "0"}
 
 
@@ -162,17 +164,19 @@ class Ordeal:
         die_at = (way, dice.random() < 0.5, dice.randrange(1, 6)) if way in POINTS else None
         orders = Orders(self.room.places.home, self.api.url, f"w{self.seed}.{number}", die_at)
         worker: ForkServerProcess = context.Process(target=work, args=(orders,), daemon=True)
-        countdown = dice.randrange(1, 5)
+        countdown, lives = dice.randrange(1, 5), way == "post"
+        # Of its own: how many ask it is not for the seed to say, and the rounds are.
+        answers = random.Random(f"{self.seed} {number}")
 
         def choose(came: Came) -> Reply:
-            nonlocal countdown
+            nonlocal countdown, lives
             countdown -= 1
-            if way == "post" and countdown == 0 and worker.pid:
-                counted = dice.random() < 0.5
+            if lives and countdown <= 0 and worker.pid:
+                lives = False
                 os.kill(worker.pid, signal.SIGKILL)
-                return Reply(counts=counted, drops=True)
+                return Reply(counts=answers.random() < 0.5, drops=True)
             # Some are counted although nobody hears of it, and come again.
-            return dice.choice(
+            return answers.choice(
                 [TAKEN, TAKEN, TAKEN, DOWN, Reply(counts=True, drops=True), Reply(500, "{}", counts=True)]
             )
 
@@ -184,7 +188,7 @@ class Ordeal:
         if way == "time":
             worker.join(dice.uniform(0.05, 0.6))
             worker.kill()
-        worker.join(10)
+        worker.join(PATIENCE)
         if worker.exitcode is None:
             worker.kill()
             worker.join()

@@ -44,7 +44,7 @@ async def without_proxy(
     transport: httpx.AsyncHTTPTransport | None = None, addons: list[dict[str, Any]] | None = None
 ) -> AsyncIterator[Stage]:
     """A stage whose clients reach the upstream itself."""
-    async with Upstream() as upstream, httpx.AsyncClient(trust_env=False, transport=transport, timeout=2) as client:
+    async with Upstream() as upstream, httpx.AsyncClient(trust_env=False, transport=transport, timeout=60) as client:
         proxy = cast(ProxyProcess, NoProxy(upstream.url, addons))
         made = Stage(Console(file=io.StringIO()), client, Path(), upstream, proxy)
         try:

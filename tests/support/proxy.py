@@ -23,7 +23,7 @@ from support import forged
 
 ADDONS = Path(__file__).parents[2] / "addons"
 BUNDLE = ADDONS / "codemie.py"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 _LISTENING = re.compile(r"(?:proxy|Proxy).*? listening at \S*?:(\d+)|listening at .*?:(\d+)")
 
@@ -95,7 +95,7 @@ class Mitmproxy:
 
     def health(self) -> dict[str, Any]:
         """What /health says."""
-        with httpx.Client(trust_env=False, timeout=20) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             body: dict[str, Any] = client.get(f"{self.url}/health").json()
         return body
 
@@ -107,7 +107,7 @@ class Mitmproxy:
         resident: int = psutil.Process(self.process.pid).memory_info().rss
         return resident
 
-    def wait_for_log(self, pattern: str, timeout: float = 20.0) -> re.Match[str]:
+    def wait_for_log(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
         """The first match in what it printed; fails with the whole log when the process ends or time is up."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -121,7 +121,7 @@ class Mitmproxy:
                     raise AssertionError(f"no line like {pattern!r} in the log:\n{self.log}")
                 self._changed.wait(min(0.5, left))
 
-    def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 15.0) -> int:
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 60.0) -> int:
         """End it and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
@@ -132,7 +132,7 @@ class Mitmproxy:
             self.process.wait()
             raise AssertionError(f"it did not end within {timeout} s after {how.name}:\n{self.log}") from None
         finally:
-            self._reader.join(5)
+            self._reader.join(30)
         return self.process.returncode
 
     def _read(self) -> None:

@@ -15,7 +15,7 @@ class RawClient:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    timeout: float = 5.0
+    timeout: float = 60.0
 
     async def send(self, data: bytes) -> None:
         """Write bytes as they are."""

@@ -54,7 +54,7 @@ def records(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def wait_for_records(file: Path, count: int, timeout: float = 10.0) -> list[dict[str, Any]]:
+def wait_for_records(file: Path, count: int, timeout: float = 60.0) -> list[dict[str, Any]]:
     """At least `count` records; fails with those there are."""
     deadline = time.monotonic() + timeout
     while len(found := records(file)) < count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -37,6 +38,11 @@ class Site:
         """Its database and its vault."""
         return StoredHome(self.home, {**os.environ, **self.environ})
 
+    def homes(self) -> dict[int, str]:
+        """What is stored of conversations: the account of each."""
+        names = {account.id: account.name for account in self.stored.accounts()}
+        return {int(home.key[-12:]): names[home.account_id] for home in self.stored.state(time.time()).homes}
+
     def proxy(self, upstream_url: str, **options: object) -> AbstractContextManager[Mitmproxy]:
         """A proxy, in reverse mode before this upstream."""
         return reverse(upstream_url, env=self.environ, options=options)
@@ -69,5 +75,5 @@ def turn(proxy: Mitmproxy, number: int, path: str = "/v1/messages") -> httpx.Res
         "user-agent": "claude-cli/2.1.197 (external, cli)",
         "authorization": f"Bearer {OWN}",
     }
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.post(f"{proxy.url}{path}", json={"model": "m", "messages": []}, headers=headers)

@@ -2,7 +2,8 @@
 
 `python -m support.stand_in ARGUMENTS`, with CODEMIE_HOME. The file `behavior` in that home says how: "well", "exit 3"
 (before it serves), "hang" (takes connections, answers nobody), "silent" (leaves /health to its upstream), "busy" (has
-two requests open beside the one for its health). Read at every start and for every request.
+two requests open beside the one for its health), "idle" (these are WebSockets on which nobody waits). Read at every
+start and for every request.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Handler(BaseHTTPRequestHandler):
         (places.home / "asked").touch()
         if told == "hang":
             time.sleep(60)
-        counters = {"exchanges": {"open": 3 if told == "busy" else 1}}
-        health = {"status": "ok", "run_id": RUN_ID, "addons": [], "counters": counters}
+        counters = {"exchanges": {"open": 3 if told in ("busy", "idle") else 1}}
+        guard = {"name": "websocket_guard", "details": {"open": 2, "idle": 2 if told == "idle" else 0}}
+        health = {"status": "ok", "run_id": RUN_ID, "addons": [guard], "counters": counters}
         body = b"" if told == "silent" else json.dumps(health).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))

@@ -17,11 +17,15 @@ from codemie_core.places import Places
 from codemie_core.store.accounts import add_account, change_account, find, load_accounts
 from codemie_core.store.audit import Event, events
 from codemie_core.store.database import Database, open_database
+from codemie_core.store.place import store_exists
 from codemie_core.store.pool import load_state
 from codemie_core.store.secrets import sealed_secret, set_vault_checks, vault_checks
 from codemie_core.vault import Vault, open_vault
+from support.prepared import prepare_file
 
 WHO = "a test"
+PATIENCE = 60.0
+"""Seconds that a test waits for a proxy that writes."""
 
 
 def new_account(name: str, base_url: str, provider: str = "anthropic", **fields: Any) -> Account:
@@ -40,6 +44,8 @@ class StoredHome:
     @contextmanager
     def database(self) -> Iterator[Database]:
         """Opened, made if it is not there, and closed."""
+        if not store_exists(self.places, self.environ):
+            prepare_file(self.places)
         database = open_database(self.places, self.environ)
         try:
             yield database
@@ -47,8 +53,8 @@ class StoredHome:
             database.close()
 
     def write[Result](self, work: Callable[[Connection], Result]) -> Result:
-        """Do it in one transaction."""
-        with self.database() as database, database.writing() as connection:
+        """Do it in one transaction, however short the patience of the proxies is."""
+        with self.database() as database, database.writing(PATIENCE) as connection:
             return work(connection)
 
     def read[Result](self, work: Callable[[Connection], Result]) -> Result:

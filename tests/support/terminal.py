@@ -54,7 +54,7 @@ class Terminal:
         while data:
             data = data[os.write(self._person, data[:512]) :]
 
-    def wait_for(self, pattern: str, timeout: float = 20.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
         """Wait until the screen matches. TimeoutError with the screen."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -63,7 +63,7 @@ class Terminal:
                     raise TimeoutError(f"{pattern!r} is not on the screen:\n{self.screen}")
         return found
 
-    def wait(self, timeout: float = 20.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait for the end; the program's exit code, with everything on `screen`."""
         code = self.process.wait(timeout)
         # Our own marker, behind all that the program had written.

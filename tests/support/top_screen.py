@@ -32,7 +32,7 @@ class Screen:
         strips = self.app.screen._compositor.render_strips()
         return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
-    async def shows(self, *words: str, within: float = 20.0) -> None:
+    async def shows(self, *words: str, within: float = 60.0) -> None:
         """Wait until all of these are on it."""
         try:
             await until(lambda: all(each in self.text for each in words), within)

@@ -12,7 +12,7 @@ import httpx
 from codemie_core.demo.absent import closed_port
 from support.proxy import Mitmproxy
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 TOKEN = "test"
 """The password that `Mitmproxy` gives to mitmweb."""
 

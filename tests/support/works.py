@@ -28,7 +28,7 @@ def names(database: Database) -> set[str]:
         return set(load_settings(connection))
 
 
-def eventually(met: Callable[[], object], timeout: float = 30.0) -> float:
+def eventually(met: Callable[[], object], timeout: float = 60.0) -> float:
     """Seconds until it was."""
     begun = time.monotonic()
     while not met():

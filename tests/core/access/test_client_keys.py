@@ -188,7 +188,7 @@ def test_processes_that_add_keys_at_once_lose_none(store: KeyStore) -> None:
         assert writer.stdin is not None
         writer.stdin.write(b"go\n")
         writer.stdin.close()
-    assert [writer.wait(30) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
     assert {key.name for key in store.ring().keys} == {f"{name}-{n}" for name in "abc" for n in range(20)}
 
 

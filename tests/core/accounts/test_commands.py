@@ -80,7 +80,7 @@ async def settled() -> None:
     """Until what a command began has ended."""
     begun = [task for task in asyncio.all_tasks() if task.get_name().startswith(BEGUN)]
     assert begun
-    await asyncio.wait_for(asyncio.gather(*begun), 5)
+    await asyncio.wait_for(asyncio.gather(*begun), 60)
 
 
 async def test_list_shows_who_goes_first_and_how_each_is(commands: command.CommandManager) -> None:

@@ -11,8 +11,9 @@ from codemie_core.accounts.pool import Pool
 from codemie_core.accounts.turn import AGAIN, Left
 from codemie_core.accounts.verdicts import LIMITED, OVERLOAD, REFUSED
 from codemie_core.accounts.words import NO_SECRET
+from codemie_core.errors import Problem
 from codemie_core.exchange import Attempt
-from codemie_core.policy import AttemptPlan, Decision, Failure, Reason, Release, Retry, decide
+from codemie_core.policy import Answer, AttemptPlan, Decision, Failure, Reason, Release, Retry, decide
 from support.pools import GUESS, Clock
 from support.rotating import REJECTED, THINKING, Rotating, Run, account, attempt_of
 
@@ -102,6 +103,28 @@ async def test_an_account_elsewhere_need_not_wait_for_a_place_that_is_down() -> 
     run = await pool.equipped()
     attempt, _ = await fail(pool, run, Failure(Reason.CONNECT_FAILED))
     assert (attempt.decision, run.exchange.account) == (Retry(0.0), "elsewhere")
+
+
+async def test_an_account_whose_address_is_the_proxys_own_is_named_unless_another_one_serves() -> None:
+    pool = Rotating((MAIN, ELSEWHERE))
+    run = await pool.equipped()
+    failure = Failure(Reason.LEADS_BACK, "api.test:443")
+    attempt, left = await fail(pool, run, failure)
+    assert (attempt.decision, left, run.exchange.account) == (Retry(0.0), None, "elsewhere")
+    attempt, left = await fail(pool, run, failure)
+    assert not isinstance(attempt.decision, Retry)
+    assert isinstance(left, Problem)
+    assert (left.status, "the account elsewhere, https://other.test:443, leads back" in left.message) == (400, True)
+    assert {pool.pool.status(one.id).reason for one in pool.accounts} == {""}
+
+
+async def test_accounts_at_one_place_that_leads_back_are_not_asked_one_by_one() -> None:
+    pool = Rotating((MAIN, SPARE))
+    run = await pool.equipped()
+    attempt, left = await fail(pool, run, Failure(Reason.LEADS_BACK))
+    assert isinstance(attempt.decision, Answer)
+    assert isinstance(left, Problem)
+    assert "the account main" in left.message
 
 
 async def test_a_stale_connection_moves_nobody() -> None:

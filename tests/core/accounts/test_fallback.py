@@ -107,6 +107,7 @@ def test_no_body_raises(raw: bytes) -> None:
 
 def test_a_megabyte_of_prompt_is_no_burden() -> None:
     raw = json.dumps({"messages": [{"role": "user", "content": "x" * 5_000_000}], "model": "opus"}).encode()
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert with_model(raw, PATH, "new") is not None
-    assert time.perf_counter() - begun < 1.0
+    # It takes a fiftieth; a second look for each part of it would take minutes.
+    assert time.thread_time() - begun < 1.0

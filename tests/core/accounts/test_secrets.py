@@ -3,8 +3,8 @@
 import asyncio
 import dataclasses
 import os
+import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 
@@ -19,6 +19,12 @@ from support.pools import named_account
 
 PLANTED = "planted-secret-of-main"
 PATH = {"PATH": os.environ["PATH"]}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take its time for a command, but where that is what is tested."""
+    monkeypatch.setattr(secrets, "COMMAND_TIMEOUT", 60.0)
 
 
 def account(source: Source = Source.VAULT, place: str = "") -> Account:
@@ -62,7 +68,7 @@ def begun[Result](work: Coroutine[object, object, Result]) -> asyncio.Task[Resul
 
 
 async def until(seen: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not seen():  # noqa: ASYNC110 - what is waited for is a count, and another process's end
             await asyncio.sleep(0.01)
 
@@ -195,33 +201,46 @@ async def test_a_command_that_fails_is_told_without_its_words(
     assert PLANTED not in f"{refused.value}{capfd.readouterr()}"
 
 
+async def taken_too_long(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is to be seen of the process that this shell script names by a line of its own in the file `pid`."""
+    pid = folder / "pid"
+    (folder / "slow").write_text(f"cd {folder}\n{script}\necho {PLANTED}\nwait\n")
+    # A busy machine may take longer to come so far.
+    for patience in (0.3, 3.0, 30.0):
+        monkeypatch.setattr(secrets, "COMMAND_TIMEOUT", patience)
+        with pytest.raises(SecretTrouble, match=f"took longer than {patience:g} s") as refused:
+            await shelf().secret(account(Source.COMMAND, f"sh {folder / 'slow'}"))
+        assert PLANTED not in str(refused.value)
+        if pid.exists() and pid.read_text().endswith("\n"):
+            break
+    return Path(f"/proc/{pid.read_text().strip()}/stat")
+
+
+def gone(process: Path) -> bool:
+    try:
+        return process.read_text().rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 async def test_a_command_that_takes_too_long_is_ended_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(secrets, "COMMAND_TIMEOUT", 0.5)
-    (tmp_path / "slow").write_text(f"sleep 77 & echo $! > {tmp_path / 'pid'}; echo {PLANTED}; wait")
-    began = time.monotonic()
-    with pytest.raises(SecretTrouble, match=r"took longer than 0\.5 s") as refused:
-        await shelf().secret(account(Source.COMMAND, f"sh {tmp_path / 'slow'}"))
-    assert PLANTED not in str(refused.value)
-    child = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
-    await until(lambda: not child.exists() or child.read_text().rpartition(") ")[2].startswith("Z"))
-    assert time.monotonic() - began < 20
+    child = await taken_too_long("sleep 600 & echo $! > pid", tmp_path, monkeypatch)
+    await until(lambda: gone(child))
 
 
-async def test_what_leaves_the_commands_session_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "COMMAND_TIMEOUT", 0.5)
-    began = time.monotonic()
-    with pytest.raises(SecretTrouble, match=r"took longer than 0\.5 s"):
-        await shelf().secret(account(Source.COMMAND, "sh -c 'setsid sleep 21 & wait'"))
-    assert time.monotonic() - began < 10
+async def test_what_leaves_the_commands_session_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = await taken_too_long("setsid sh -c 'echo $$ > pid; exec sleep 600' &", tmp_path, monkeypatch)
+    assert not gone(child), "it still has the command's output open"
+    os.kill(int(child.parent.name), signal.SIGKILL)
 
 
 async def test_a_command_that_prints_without_end_is_ended_and_costs_no_memory() -> None:
-    began = time.monotonic()
     with pytest.raises(SecretTrouble, match=f"prints more than {LONGEST // 1024} KiB"):
         await shelf().secret(account(Source.COMMAND, "yes planted"))
-    assert time.monotonic() - began < 4
 
 
 async def test_a_command_gets_the_environment_the_proxy_was_started_with_and_nothing_to_read() -> None:
@@ -229,13 +248,13 @@ async def test_a_command_gets_the_environment_the_proxy_was_started_with_and_not
     assert await value(own, command('import os,sys; print(os.environ["MY_KEY"] + sys.stdin.read())')) == PLANTED
 
 
-async def test_while_a_command_runs_the_loop_goes_on() -> None:
-    running = begun(shelf().secret(command("import time; time.sleep(0.3); print(1)")))
-    turns = 0
-    while not running.done():
+async def test_while_a_command_runs_the_loop_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "slow").write_text(f"until [ -e {tmp_path / 'go'} ]; do sleep 0.01; done; echo 1")
+    running = begun(shelf().secret(account(Source.COMMAND, f"sh {tmp_path / 'slow'}")))
+    for _ in range(20):
         await asyncio.sleep(0.01)
-        turns += 1
-    assert turns > 5
+    assert not running.done()
+    (tmp_path / "go").touch()
     assert (await running).get_secret_value() == "1"
 
 

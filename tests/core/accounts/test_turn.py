@@ -94,7 +94,7 @@ def test_an_outbound_proxy_of_its_own_is_an_accounts_way_out() -> None:
     "number, ago, budget, in_time",
     [
         (1, 0.0, 60.0, True),
-        (4, 59.0, 60.0, True),
+        (4, 30.0, 60.0, True),
         (1, 61.0, 60.0, False),
         (1, 6100.0, 0.0, True),
         (HARD_ATTEMPT_LIMIT, 0.0, 60.0, False),

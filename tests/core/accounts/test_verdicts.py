@@ -172,6 +172,7 @@ def test_a_bad_request_of_an_account_without_credits_for_more_is_still_the_clien
         (Reason.DNS_FAILED, NEXT),
         (Reason.TLS_FAILED, NEXT),
         (Reason.CERTIFICATE_REFUSED, NEXT),
+        (Reason.PROXY_REFUSED, NEXT),
         (Reason.CONNECT_TIMEOUT, NEXT),
         (Reason.FIRST_BYTE_TIMEOUT, NEXT),
         (Reason.RESET, NEXT),

@@ -49,11 +49,9 @@ async def agreed(begun: SignInBegun) -> str:
 
 
 async def ended(room: Planes, begun: SignInBegun) -> oauth.SignInState:
-    for _ in range(500):
-        state = await oauth.sign_in_state(room.plane, begun.session_id)
-        if state.state != "waiting":
-            break
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while (state := await oauth.sign_in_state(room.plane, begun.session_id)).state == "waiting":  # noqa: ASYNC110 - others do it
+            await asyncio.sleep(0.02)
     return state
 
 

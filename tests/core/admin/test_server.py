@@ -7,10 +7,8 @@ import contextlib
 import errno
 import signal
 import socket
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -18,6 +16,7 @@ from typing import cast
 import httpx
 import pytest
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from codemie_core.admin.server import Server, bind_or_any
 from codemie_core.admin.serving import Serving
@@ -64,11 +63,11 @@ class Room:
 async def room() -> AsyncIterator[Room]:
     found = Room()
     yield found
-    await found.server.stop(5)
+    await found.server.stop(60)
 
 
 async def get(port: int, path: str = "/") -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return await client.get(f"http://127.0.0.1:{port}{path}")
 
 
@@ -81,14 +80,18 @@ async def test_nothing_is_prepared_until_somebody_connects_and_then_once(room: R
     assert (room.prepared, room.server.loaded, room.lifespans) == (1, True, ["begun"])
 
 
-async def test_small_answers_are_not_held_back_for_the_next_packet(room: Room) -> None:
-    port, took = room.server.bind(0), []
-    async with httpx.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{port}") as client:
-        for _ in range(11):
-            begun = time.perf_counter()
-            await client.get("/")
-            took.append(time.perf_counter() - begun)
-    assert statistics.median(took) < 0.03, took
+async def test_small_answers_are_not_held_back_for_the_next_packet(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each of them takes 40 ms longer."""
+    at_once: list[int] = []
+    made = H11Protocol.connection_made
+
+    def noted(protocol: H11Protocol, transport: asyncio.Transport) -> None:
+        at_once.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(protocol, transport)
+
+    monkeypatch.setattr(H11Protocol, "connection_made", noted)
+    assert (await get(room.server.bind(0))).json() == "well"
+    assert at_once == [1]
 
 
 async def test_it_listens_on_loopback_alone(room: Room) -> None:
@@ -102,7 +105,7 @@ async def test_it_listens_on_loopback_alone(room: Room) -> None:
 async def test_after_its_end_nobody_is_answered_any_more(room: Room) -> None:
     port = room.server.bind(0)
     assert (await get(port)).json() == "well"
-    await room.server.stop(5)
+    await room.server.stop(60)
     assert room.lifespans == ["begun", "ended"]
     with pytest.raises(httpx.ConnectError):
         await get(port)
@@ -119,9 +122,9 @@ async def test_where_nobody_came_the_end_is_nothing_but_a_closed_port(room: Room
 async def test_an_answer_that_hangs_does_not_hold_up_the_end(room: Room) -> None:
     port = room.server.bind(0)
     hanging = asyncio.get_running_loop().create_task(get(port, "/hangs"))
-    await asyncio.wait_for(room.hanging.wait(), 10)
-    async with asyncio.timeout(4):
-        await room.server.stop(3)
+    await asyncio.wait_for(room.hanging.wait(), 60)
+    async with asyncio.timeout(50):
+        await room.server.stop(600)
     with contextlib.suppress(httpx.HTTPError):
         await hanging
     assert room.lifespans == ["begun", "ended"]
@@ -130,7 +133,7 @@ async def test_an_answer_that_hangs_does_not_hold_up_the_end(room: Room) -> None
 async def test_a_server_that_is_ended_by_force_leaves_no_socket_to_the_loop(room: Room) -> None:
     port = room.server.bind(0)
     hanging = asyncio.get_running_loop().create_task(get(port, "/hangs"))
-    await asyncio.wait_for(room.hanging.wait(), 10)
+    await asyncio.wait_for(room.hanging.wait(), 60)
     [serving] = [task for task in asyncio.all_tasks() if task.get_name() == "admin server"]
     serving.cancel()
     with pytest.raises(httpx.HTTPError):
@@ -142,7 +145,7 @@ async def test_a_server_that_is_ended_by_force_leaves_no_socket_to_the_loop(room
     reader, writer = await asyncio.open_connection("127.0.0.1", other.sockets[0].getsockname()[1])
     writer.write(b"still here")
     writer.write_eof()
-    assert await asyncio.wait_for(reader.read(), 5) == b"still here"
+    assert await asyncio.wait_for(reader.read(), 60) == b"still here"
     writer.close()
     other.close()
 

@@ -45,7 +45,7 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.sent).decode()
 
     async def until(self, words: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while words not in self.text:
                 await self.came.wait()
                 self.came.clear()
@@ -57,7 +57,7 @@ def speaker() -> Broadcast[LiveEvent]:
 
 
 async def serve(response: EventStream[Any], client: Client) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await response({"type": "http"}, client.receive, client.send)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codemie_core.accounts.state import Home
+from codemie_core.accounts.state import Cooldown, Home
 from codemie_core.cli.accounts_book import Book
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
@@ -85,6 +85,23 @@ def test_a_priority_counts_for_new_conversations(pair: tuple[str, str]) -> None:
     assert outcome.stderr == f"{NOTICE} It counts for new conversations; those that have an account keep it.\n"
     assert [(account["name"], account["priority"]) for account in listed()] == [("spare", 1), ("main", 7)]
     assert shown("main")["events"][0]["reason"] == "from 0 to 7"
+
+
+def test_a_weight_is_a_share_of_new_conversations(pair: tuple[str, str]) -> None:
+    outcome = call("weight", "main", "3")
+    assert outcome.stdout == "main has weight 3 now\n"
+    assert outcome.stderr == f"{NOTICE} It counts for new conversations; those that have an account keep it.\n"
+    found = shown("main")
+    assert (found["weight"], found["events"][0]["reason"]) == (3, "from 1 to 3")
+
+
+def test_a_limited_account_is_asked_again_at_once(pair: tuple[str, str]) -> None:
+    now = time.time()
+    happened([Cooldown(pair[0], "", now + 3600, "5-hour limit", True, 0, now)])
+    assert shown("main")["state"] == "limited"
+    outcome = call("reset", "main")
+    assert (outcome.stdout, outcome.stderr) == ("Forgot the limits of main; it is ready\n", f"{NOTICE}\n")
+    assert shown("main")["state"] == "ready"
 
 
 def test_a_new_name_keeps_id_and_history(pair: tuple[str, str]) -> None:

@@ -51,7 +51,7 @@ def test_a_shell_gets_the_names(shell: str, answer: str) -> None:
         "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    done = subprocess.run([*COMMAND], env=environ(**asked), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*COMMAND], env=environ(**asked), capture_output=True, text=True, timeout=60, check=False)
     assert answer in done.stdout
     assert done.stderr == ""
     assert os.environ.get("_CODEMIE_PROXY_COMPLETE") is None

@@ -34,7 +34,7 @@ def now() -> float:
     happened(
         [
             Cooldown(ids["main"], "", now + 3600, "5-hour limit", True, 0, now),
-            Cooldown(ids["second"], "", now + 60, "overloaded", False, 1, now),
+            Cooldown(ids["second"], "", now + 900, "overloaded", False, 1, now),
             Cooldown(ids["third"], "claude-opus-4-1", now + 86400 * 2, "out of credits", True, 0, now),
             Usage(ids["main"], "5h", 1.0, now + 3600, now),
             Usage(ids["third"], "5h", 0.42, now + 3600, now),

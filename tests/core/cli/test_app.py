@@ -19,7 +19,7 @@ def imported_by(*arguments: str) -> set[str]:
         f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
         "print('MODULES', *sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environ(), capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], env=environ(), capture_output=True, text=True, timeout=60)
     return set(done.stdout.rpartition("MODULES")[2].split())
 
 

@@ -49,7 +49,7 @@ def test_the_command_line_starts_without_what_a_sign_in_needs() -> None:
 
 
 def test_status_says_who_where_and_until_when(codemie_home: Path) -> None:
-    token = keep(codemie_home, 5 * 3600 + 20 * 60 + 30)
+    token = keep(codemie_home, 5 * 3600 + 20 * 60 + 59)
     outcome = call("auth", "status", "--url", URL)
     assert outcome.code == 0
     rows = dict(line.split("  ", 1) for line in outcome.out.splitlines())
@@ -65,16 +65,18 @@ def test_status_for_programs_holds_no_secret(codemie_home: Path) -> None:
     outcome = call("auth", "status", "--url", URL, "--json")
     shown = json.loads(outcome.out)
     assert (shown["signed_in"], shown["who"], shown["profile"], shown["checked"]) == (True, EMAIL, "default", None)
-    assert 3590 < shown["expires_in_seconds"] <= 3600
+    assert 3000 < shown["expires_in_seconds"] <= 3600
     assert shown["expires_at"].endswith("+00:00")
     assert token not in outcome.out
 
 
 def test_status_of_a_session_that_is_over_names_the_command(codemie_home: Path) -> None:
+    years = {time.localtime(time.time() - 60).tm_year}
     keep(codemie_home, -60)
+    years.add(time.localtime(time.time() - 60).tm_year)
     outcome = call("auth", "status", "--url", URL)
     assert (outcome.code, outcome.out) == (1, "")
-    assert f"is over since {time.localtime().tm_year}" in outcome.err
+    assert any(f"is over since {year}" in outcome.err for year in years)
     assert outcome.err.endswith(f"Run: codemie-proxy auth login --url {URL}\n")
 
 

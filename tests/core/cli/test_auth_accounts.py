@@ -53,7 +53,7 @@ def test_providers_says_what_is_missing(home: StoredHome, capsys: pytest.Capture
 
 
 def test_an_unknown_provider_is_answered_with_the_nearest(home: StoredHome) -> None:
-    with pytest.raises(SettingsError, match=r"did you mean 'lab'.*there is: codemie, anthropic, openai, lab"):
+    with pytest.raises(SettingsError, match=r"did you mean 'lab'.*there are: codemie, anthropic, openai, lab"):
         auth_accounts.status("lap", as_json=False)
 
 

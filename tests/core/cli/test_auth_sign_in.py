@@ -97,14 +97,14 @@ def test_a_registered_address_may_be_without_a_path(
     home: StoredHome, server: OAuthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def browse(address: str, environ: Mapping[str, str]) -> bool:
-        ended = await asyncio.to_thread(httpx.get, address, follow_redirects=True, trust_env=False)
+        ended = await asyncio.to_thread(httpx.get, address, follow_redirects=True, trust_env=False, timeout=60)
         return ended.status_code == 200
 
     monkeypatch.setattr(auth_sign_in, "open_browser", browse)
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     server.configure(home.places, redirect_uri=f"http://127.0.0.1:{port}")
-    outcome = call("auth", "login", "lab", "--name", "work", "--timeout", "5")
+    outcome = call("auth", "login", "lab", "--name", "work", "--timeout", "60")
     assert outcome.code == 0, outcome.err
     assert [account.name for account in home.accounts()] == ["work"]
 

@@ -51,7 +51,7 @@ def test_the_backend_knows_the_name_better(context: AuthContext) -> None:
     assert Standing(context, OPAQUE, Verdict.VALID, "ada@codemie.test").as_json()["who"] == "ada@codemie.test"
 
 
-@pytest.mark.parametrize("offset, words", [(60.5, "(in 1 min)"), (5 * 3600 + 20 * 60 + 1, "(in 5 h 20 min)")])
+@pytest.mark.parametrize("offset, words", [(119.5, "(in 1 min)"), (5 * 3600 + 20 * 60 + 59.5, "(in 5 h 20 min)")])
 def test_until_when_is_said_twice(offset: float, words: str) -> None:
     ends = time.time() + offset
     shown = until(replace(OPAQUE, expires_at=ends))

@@ -72,6 +72,26 @@ def test_validate_tells_all_problems_one_line_each(codemie_home: Path, monkeypat
         assert sum(words in line for line in lines) == 1
 
 
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (
+            "upstream_attempts: {ca_file: /nowhere/ca}\n",
+            "codemie_upstream_attempts_ca_file: /nowhere/ca cannot be read",
+        ),
+        ("telemetry: {otlp: true, endpoint: nowhere}\n", "codemie_telemetry_"),
+        ("disabled: [nothing]\n", "codemie_disabled: there is no addon 'nothing'; there are: upstream_attempts, "),
+        ("hosts: api.example.com\n", "hosts: this must be a list, like [a, b]"),
+    ],
+)
+def test_validate_tells_what_an_addon_would_refuse_at_the_start(text: str, words: str, codemie_home: Path) -> None:
+    write_config(codemie_home, text)
+    outcome = call("config", "validate")
+    assert (outcome.code, outcome.out) == (1, "")
+    [line] = outcome.err.splitlines()
+    assert words in line
+
+
 def test_validate_takes_another_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("hosts: [\n")

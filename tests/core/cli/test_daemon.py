@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from support.proxy import ADDONS
 def places(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ADDONS), str(ADDONS.parent / "tests"))))
     monkeypatch.setattr(control, "SUPERVISOR", stand_in.SUPERVISOR)
+    monkeypatch.setattr(control.look, "__defaults__", (30.0,))
     home = Places(codemie_home)
     yield home
     control.stop(home)
@@ -56,15 +58,17 @@ def test_a_start_that_finds_one_which_serves_nobody_ends_with_1(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "END_SECONDS", 0.2)
+    monkeypatch.setattr(control, "_GRACE", 0.2)
     assert call("daemon", "start", "https://a.example", "--port", "0").code == 0
     state = control.look(places).state
     assert state is not None
     for pid in (state.pid, state.proxy_pid):
         os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(control.look, "__defaults__", (0.3,))
     outcome = call("daemon", "start", "https://a.example", "--port", "0")
     assert outcome.code == 1
     assert "The proxy runs already" in outcome.out
-    assert "it is unhealthy: /health does not answer within 1.5 s; codemie-proxy daemon restart" in outcome.err
+    assert "it is unhealthy: /health does not answer within 0.3 s; codemie-proxy daemon restart" in outcome.err
 
 
 def test_who_waits_for_open_requests_is_told_of_those_that_are_cut(places: Places) -> None:
@@ -76,6 +80,22 @@ def test_who_waits_for_open_requests_is_told_of_those_that_are_cut(places: Place
     (places.home / "behavior").write_text("well")
     outcome = call("daemon", "stop", "--wait", "5")
     assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["stop", "restart"])
+def test_open_requests_are_waited_for_unless_it_is_to_be_now(command: str, places: Places) -> None:
+    assert call("daemon", "start", "https://a.example", "--port", "0").code == 0
+    behavior = places.home / "behavior"
+    behavior.write_text("busy")
+    ending = threading.Timer(0.5, behavior.write_text, ("well",))
+    ending.start()
+    outcome = call("daemon", command)
+    assert (outcome.code, outcome.err) == (0, "2 requests are open: waiting, 10 s at most (--now does not)\n")
+    assert ending.finished.is_set()
+    call("daemon", "start", "https://a.example", "--port", "0")
+    behavior.write_text("busy")
+    outcome = call("daemon", command, "--now")
+    assert (outcome.code, outcome.err) == (0, "2 requests are still open, and are cut\n")
 
 
 def test_logs_are_what_it_printed_and_cannot_steer_a_terminal(places: Places) -> None:

@@ -7,6 +7,7 @@ import pytest
 from codemie_core.launch import run
 from codemie_core.launch.nesting import RUN, outer_run
 from codemie_core.launch.pool_facts import PoolFacts
+from codemie_core.launch.shells import Shell, without_function
 from codemie_core.places import Places
 from codemie_core.running import RunningProxy, this_process, write_entry
 from support.cli import call
@@ -86,6 +87,24 @@ def test_an_agent_that_needs_arguments_gets_a_function(places: Places, monkeypat
     found = call("env", "codex", "--shell", "zsh").out
     assert "function codex { command codex -c model_provider=codemie-proxy" in found
     assert "planted" not in found
+    comment = found.partition("\n")[0]
+    assert comment.startswith("# codex is led by arguments")
+    assert comment.endswith("codemie-proxy run codex")
+
+
+@pytest.mark.parametrize("shell, line", [("bash", "false;\n"), ("fish", "false;\n"), ("json", "")])
+def test_what_cannot_be_told_makes_eval_fail(places: Places, shell: str, line: str) -> None:
+    """Or the agent behind `eval "$(...)" &&` went past the proxy."""
+    found = call("env", "codex", "--shell", shell)
+    assert (found.code, found.out) == (1, line)
+    assert "no proxy runs" in found.err
+
+
+def test_a_function_of_before_does_not_outlive_the_other_way_in(places: Places) -> None:
+    runs(places, "regular")
+    first = call("env", "codex", "--via", "https-proxy", "--shell", "zsh").out.partition("\n")[0]
+    assert first == without_function("codex", Shell.ZSH)
+    assert "unset -f" not in call("env", "claude", "--via", "https-proxy", "--shell", "zsh").out
 
 
 def test_remarks_are_not_for_eval(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,5 +137,5 @@ def test_when_none_fits_it_says_so(places: Places, mode: str, arguments: tuple[s
     if mode:
         runs(places, mode)
     found = call("env", "claude", *arguments)
-    assert (found.code, found.out) == (1, "")
+    assert (found.code, found.out) == (1, "false;\n")
     assert words in found.err

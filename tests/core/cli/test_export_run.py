@@ -60,7 +60,7 @@ def test_the_format_is_said_or_seen_from_the_file(tmp_path: Path) -> None:
 
 
 def test_what_comes_meanwhile_is_not_in_it() -> None:
-    keep([*some_turns(), new_turn(9, started_ms=now_ms() + 60_000)])
+    keep([*some_turns(), new_turn(9, started_ms=now_ms() + 3_600_000)])
     assert len(said("export", "--jsonl").splitlines()) == 5
 
 

@@ -5,6 +5,7 @@ import pytest
 from codemie_core.cli.history_book import NOTHING_YET, Given, HistoryBook, request_id, session_id
 from codemie_core.errors import SettingsError
 from codemie_core.store.filters import Filter
+from support.cli import call
 from support.history_cli import OTHER, SESSION, keep, said, some_turns
 from support.turn_rows import new_turn
 
@@ -34,6 +35,21 @@ def test_a_look_makes_no_database(codemie_home: Path) -> None:
     for command in (["stats"], ["sessions"], ["requests"], ["stats", "--last-session"], ["stats", "--by", "model"]):
         assert said(*command) == f"{NOTHING_YET}\n"
     assert not codemie_home.exists()
+
+
+@pytest.mark.parametrize("command", ["stats", "sessions", "requests", "export --csv"])
+@pytest.mark.parametrize(
+    "typed, words",
+    [
+        ("--since 5parsecs", "--since 5parsecs: write "),
+        ("--status bad", "--status bad: write ok or error"),
+        ("--since today --until yesterday", "--until yesterday is not after --since today"),
+    ],
+)
+def test_what_is_typed_wrongly_is_wrong_before_there_is_a_history_too(command: str, typed: str, words: str) -> None:
+    outcome = call(*command.split(), *typed.split())
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith(f"codemie-proxy: {words}")
 
 
 def test_a_database_without_turns_has_no_history_either() -> None:

@@ -177,6 +177,11 @@ def test_other_troubles_with_listening_are_named_too(number: int, words: str, mo
     assert str(caught.value).startswith(words)
 
 
+def test_an_address_that_is_not_ours_is_refused_for_a_free_port_too() -> None:
+    with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1:0 \(.*; --listen-host and --port choose"):
+        require_free(ProxyMode.parse("regular"), options.Options(listen_host="192.0.2.1", listen_port=0))
+
+
 def test_mitmproxys_usual_settings_are_read_although_another_folder_holds_the_authority(tmp_path: Path) -> None:
     opts = options.Options()
     opts.confdir = str(tmp_path)

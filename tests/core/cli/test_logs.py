@@ -81,7 +81,7 @@ def test_following_goes_on_with_what_comes_until_ctrl_c(log: Path) -> None:
         write(log, 5, "ERROR")
         assert "record 5" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
 
 

@@ -43,7 +43,7 @@ def door() -> Iterator[type[Door]]:
 
     with HTTPServer(("127.0.0.1", 0), Fresh) as server:
         Fresh.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield Fresh
         server.shutdown()

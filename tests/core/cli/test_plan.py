@@ -156,6 +156,12 @@ def test_without_target_and_profile_it_is_anthropic_and_says_so(codemie_home: Pa
     assert found.note == "No TARGET given and no CodeMie profile found: https://api.anthropic.com it is."
 
 
+def test_a_profile_that_cannot_be_used_is_not_said_to_be_missing(codemie_home: Path) -> None:
+    codemie_home.mkdir()
+    (codemie_home / "codemie-cli.config.json").write_text("{")
+    assert plan.make(None, False, [], {"CODEMIE_HOME": str(codemie_home)}).note == ""
+
+
 def test_what_is_passed_on_comes_last_and_wins() -> None:
     made = plan.arguments(Plan("reverse:https://a.example:443", "/p"), 9000, "127.0.0.1", True, ["--listen-port", "1"])
     assert made == [

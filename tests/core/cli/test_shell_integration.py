@@ -92,4 +92,4 @@ def test_where_no_agent_is_found_it_asks_which(home: Path) -> None:
     (home / "bin" / "claude").unlink()
     found = call("shell-integration", "install", "bash")
     assert (found.code, "take --all" in found.err) == (1, True)
-    assert "there is: claude, codex" in call("shell-integration", "print", "bash", "--agent", "clod").err
+    assert "there are: claude, codex" in call("shell-integration", "print", "bash", "--agent", "clod").err

@@ -1,8 +1,10 @@
+import os
 import time
 from datetime import datetime
 
 import pytest
 
+from codemie_core.cli.history_book import HistoryBook
 from support.cli import call
 from support.history_cli import FAILED, keep, now_ms, refused, said, some_turns, table, told
 from support.records import new_record, tool_use
@@ -72,14 +74,17 @@ def test_what_is_only_refused_cost_nothing_that_is_not_known() -> None:
 
 
 def test_a_series_has_a_row_for_each_stretch_of_time(history: None) -> None:
-    lines = table("stats", "--bucket", "1d", "--since", "14d")
+    while True:
+        today = time.strftime("%Y-%m-%d 00:00")
+        lines = table("stats", "--bucket", "1d", "--since", "14d")
+        shown = told("stats", "--bucket", "24h", "--since", "14d")
+        if today == time.strftime("%Y-%m-%d 00:00"):
+            break  # else it has become midnight meanwhile
     assert len(lines) == 16
-    today = time.strftime("%Y-%m-%d 00:00")
     assert lines[-1].startswith(f"{today} ")
     assert sum(int(line.split()[2]) for line in lines[1:]) == 5
     quiet = [line for line in lines[1:] if line.split()[2] == "0"]
     assert quiet[0].split()[2:] == ["0", "-", "-", "-", "-", "-", "-", "-"]
-    shown = told("stats", "--bucket", "24h", "--since", "14d")
     assert [each["requests"] for each in shown["rows"]] == [int(line.split()[2]) for line in lines[1:]]
     assert (shown["bucket"], shown["until"]) == ("24h", None)
     assert told("stats", "--bucket", "1h", "--since", "2h")["rows"][-1]["latency_ms"]["count"] >= 0
@@ -110,8 +115,10 @@ def test_one_command_tells_what_the_last_session_cost() -> None:
     assert said("stats", "--last-session", "--status", "error", "--agent", "codex") == "No turn matches.\n"
 
 
-def test_today_begins_at_midnight() -> None:
-    midnight = round(datetime.now().replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+def test_today_begins_at_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 11, 21, 13, 5)
+    monkeypatch.setattr(HistoryBook.__init__, "__defaults__", (os.environ, now.timestamp))
+    midnight = round(now.replace(hour=0, minute=0).timestamp() * 1000)
     keep(
         [
             new_turn(1, started_ms=midnight - 1),

@@ -32,11 +32,17 @@ ORDER = Order("https://a.example", port=0)
 def places(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ADDONS), str(ADDONS.parent / "tests"))))
     monkeypatch.setattr(control, "SUPERVISOR", stand_in.SUPERVISOR)
+    looks_for(monkeypatch, 30.0)
     home = Places(codemie_home)
     yield home
     state = read_state(home)
     stop(home)
     assert state is None or not state.lives
+
+
+def looks_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """How long /health is waited for: long where it comes for certain, short where it does not."""
+    monkeypatch.setattr(look, "__defaults__", (seconds,))
 
 
 def started(places: Places, order: Order = ORDER) -> DaemonState:
@@ -57,7 +63,7 @@ def kill(places: Places, state: DaemonState, *pids: int) -> None:
 
 
 def eventually(met: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not met():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -91,8 +97,8 @@ def test_a_second_start_says_that_it_runs_or_what_is_different(places: Places) -
 
 
 def test_of_two_starts_at_once_one_wins_and_the_other_finds_it(places: Places) -> None:
-    order, begun = Order(port=closed_port()), []
-    racers = [threading.Thread(target=lambda: begun.append(start(places, order, os.environ)[1])) for _ in range(3)]
+    begun: list[bool] = []
+    racers = [threading.Thread(target=lambda: begun.append(start(places, ORDER, os.environ)[1])) for _ in range(3)]
     for racer in racers:
         racer.start()
     for racer in racers:
@@ -127,17 +133,23 @@ def test_a_restart_keeps_port_arguments_and_folder(
     assert not first.lives
 
 
-def test_open_requests_are_waited_for_and_no_longer_than_that(places: Places) -> None:
+def test_open_requests_are_waited_for_and_no_longer_than_that(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     assert quiet(places, 5) == 0
     started(places)
     assert quiet(places, 5) == 0
     behave(places, "busy")
     assert quiet(places, 0) == 2
-    began, ending = time.monotonic(), threading.Timer(0.5, behave, (places, "well"))
+    said: list[int] = []
+    ending = threading.Timer(0.5, behave, (places, "well"))
     ending.start()
-    assert quiet(places, 20) == 0
-    assert 0.4 < time.monotonic() - began < 10
+    assert quiet(places, 60, said.append) == 0
+    assert (ending.finished.is_set(), said) == (True, [2])
+    # Codex holds a WebSocket as long as it runs, and connects again.
+    behave(places, "idle")
+    assert quiet(places, 60, said.append) == 0
+    assert said == [2]
     # Who tells nothing is not waited for.
+    looks_for(monkeypatch, 0.3)
     for how in ("silent", "hang"):
         behave(places, how)
         assert quiet(places, 20) == 0
@@ -245,6 +257,7 @@ def test_one_is_ended_though_the_disk_can_only_be_read(places: Places, monkeypat
 
 def test_one_that_does_not_come_up_in_time_is_ended(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     behave(places, "hang")
+    looks_for(monkeypatch, 0.3)
     monkeypatch.setattr(control, "UP_SECONDS", 2.0)
     with pytest.raises(NotServing, match="does not come up within 2 s"):
         start(places, ORDER, os.environ)

@@ -6,8 +6,16 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 
+from codemie_core.demo import proxy_process, stage
 from codemie_core.demo.upstream import Upstream
 from support.leftovers import leftover_tasks
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demo gives up where a machine that runs many tests at once has only stalled."""
+    monkeypatch.setattr(proxy_process, "START_SECONDS", 120.0)
+    monkeypatch.setattr(stage, "PATIENCE", 60.0)
 
 
 @pytest.fixture

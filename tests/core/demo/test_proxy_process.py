@@ -67,9 +67,10 @@ async def test_a_second_interruption_kills_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[[], list[psutil.Process]]
 ) -> None:
     words = (
-        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); time.sleep(120)"
     )
     monkeypatch.setattr(proxy_process, "_MITMDUMP", words)
+    monkeypatch.setattr(proxy_process, "STOP_SECONDS", 600.0)
     log = tmp_path / "demo" / "proxy.log"
 
     async def play() -> None:
@@ -85,7 +86,7 @@ async def test_a_second_interruption_kills_at_once(
         await asyncio.wait([task], timeout=0.2)
         assert process.is_running(), "the first interruption is polite"
         task.cancel()
-    process.wait(2)
+    process.wait(60)
 
 
 async def test_a_proxy_that_does_not_start_shows_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_stream_that_is_held_back_is_noticed() -> None:
     async with without_proxy(Buffering()) as made:
+        made.client.timeout = httpx.Timeout(60, read=0.3)
         with pytest.raises(SceneFailed, match="event 1 was sent and did not arrive"):
             await scenes.a_stream(made)
 

@@ -3,10 +3,17 @@ import io
 import pytest
 from rich.console import Console
 
-from codemie_core.demo import proxy_process
+from codemie_core.demo import proxy_process, stage
 from codemie_core.demo.scenes import SCENES, Scene
 from codemie_core.demo.stage import SceneFailed, Stage
 from codemie_core.demo.story import tell
+from support.no_proxy import NoProxy
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenes of a test's own need no proxy."""
+    monkeypatch.setattr(stage, "ProxyProcess", lambda home, target: NoProxy(target))
 
 
 @pytest.fixture
@@ -43,7 +50,7 @@ def test_there_are_the_seven_scenes() -> None:
     ]
 
 
-def test_failed_scenes_are_named_and_all_others_still_play(console: Console) -> None:
+def test_failed_scenes_are_named_and_all_others_still_play(console: Console, quick: None) -> None:
     scenes = (
         Scene("First", "", breaks_its_promise),
         Scene("Second", "", raises),
@@ -58,7 +65,7 @@ def test_failed_scenes_are_named_and_all_others_still_play(console: Console) -> 
     assert "Next" not in shown
 
 
-def test_a_story_that_goes_well_says_what_to_look_at_next(console: Console) -> None:
+def test_a_story_that_goes_well_says_what_to_look_at_next(console: Console, quick: None) -> None:
     assert tell(console, (Scene("Only", "", goes_well),)) == 0
     shown = text(console)
     assert "All 1 scenes went as promised" in shown

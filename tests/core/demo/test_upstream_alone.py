@@ -39,12 +39,12 @@ async def test_the_command_prints_its_url_first_and_ends_on_a_signal() -> None:
     )
     try:
         assert process.stdout
-        url = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip()
+        url = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
         async with httpx.AsyncClient() as client:
             first = await client.post(f"{url}/v1/messages", json={})
             second = await client.post(f"{url}/v1/messages", json={})
         process.send_signal(signal.SIGTERM)
-        _, errors = await asyncio.wait_for(process.communicate(), 10)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
     finally:
         if process.returncode is None:
             process.kill()

@@ -45,6 +45,32 @@ def test_what_overrules_is_told_apart_from_what_helps(codemie_home: Path, tmp_pa
     assert opencode.fix == f"take provider.own.options.baseURL out of {config}"
 
 
+def test_what_run_and_env_see_to_by_themselves_is_no_warning_and_by_hand_a_note(
+    codemie_home: Path, tmp_path: Path
+) -> None:
+    path = program(tmp_path / "bin", "gemini")
+    assert levels(agents.overriding(surroundings(codemie_home, PATH=path))) == ["ok"]
+    led = {"PATH": path, "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:8080"}
+    (found,) = agents.overriding(surroundings(codemie_home, **led))
+    assert (found.level, "security.auth.selectedType is not set" in found.what) == ("note", True)
+    assert found.fix.startswith('eval "$(codemie-proxy env gemini)"')
+    chosen = tmp_path / "defaults.json"
+    chosen.write_text(json.dumps({"security": {"auth": {"selectedType": "gemini-api-key"}}}))
+    led["GEMINI_CLI_SYSTEM_DEFAULTS_PATH"] = str(chosen)
+    assert levels(agents.overriding(surroundings(codemie_home, **led))) == ["ok"]
+
+
+def test_who_is_led_by_arguments_alone_is_named_where_a_variable_seems_to_lead_it(
+    codemie_home: Path, tmp_path: Path
+) -> None:
+    path = program(tmp_path / "bin", "codex")
+    assert levels(agents.overriding(surroundings(codemie_home, PATH=path))) == ["ok"]
+    led = {"PATH": path, "OPENAI_BASE_URL": "http://127.0.0.1:8080/v1", "OPENAI_API_KEY": "planted"}
+    (found,) = agents.overriding(surroundings(codemie_home, **led))
+    assert (found.level, found.what.startswith("Codex passes over OPENAI_BASE_URL")) == ("note", True)
+    assert found.fix.startswith("codemie-proxy run codex")
+
+
 def test_nobody_is_told_to_change_what_an_administrator_manages(
     codemie_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from codemie_core.daemon.control import look
 from codemie_core.daemon.order import Order
+from codemie_core.daemon.probe import probe
 from codemie_core.daemon.state import DaemonState, write_state
 from codemie_core.demo.absent import closed_port
 from codemie_core.doctor import proxies
@@ -24,14 +26,21 @@ from support.patient import levels, surroundings, told
 from support.proxy import ADDONS
 
 
+def looks_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """How long /health is waited for: long where it comes for certain, short where it does not."""
+    monkeypatch.setattr(probe, "__defaults__", (seconds, *(probe.__defaults__ or ())[1:]))
+    monkeypatch.setattr(look, "__defaults__", (seconds,))
+
+
 @pytest.fixture
-def running(codemie_home: Path) -> Iterator[RunningProxy]:
+def running(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningProxy]:
     """A stand-in for a proxy."""
+    looks_for(monkeypatch, 30.0)
     paths = os.pathsep.join((str(ADDONS), str(ADDONS.parent / "tests")))
     command = [*stand_in.COMMAND, "--port", "0"]
     with subprocess.Popen(command, env={**environ(), "PYTHONPATH": paths}, stdout=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not (found := list(running_proxies(Places(codemie_home)))):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
@@ -52,12 +61,15 @@ def test_where_nothing_runs_nothing_is_wrong(codemie_home: Path) -> None:
     assert told(proxies.daemon(around)) == [("ok", "no daemon has been started")]
 
 
-def test_a_port_is_ours_anothers_or_a_strangers(running: RunningProxy, codemie_home: Path, tmp_path: Path) -> None:
+def test_a_port_is_ours_anothers_or_a_strangers(
+    running: RunningProxy, codemie_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = port_of(running)
     assert levels(proxies.port(replace(surroundings(codemie_home), port=port))) == ["ok"]
     (found,) = proxies.port(replace(surroundings(tmp_path / "other" / ".codemie"), port=port))
     assert (found.level, "another CodeMie home" in found.what) == ("note", True)
     assert str(running.pid) in found.what or sys.platform != "linux"
+    looks_for(monkeypatch, 0.3)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         (found,) = proxies.port(replace(surroundings(codemie_home), port=taken.getsockname()[1]))
     assert (found.level, found.fix) == ("warning", "codemie-proxy start --port 0 takes a free one")
@@ -100,9 +112,12 @@ def test_a_file_of_the_register_is_named_so_that_a_shell_understands_it(tmp_path
     assert not odd.exists()
 
 
-def test_a_proxy_that_runs_and_one_that_only_seems_to(running: RunningProxy, codemie_home: Path) -> None:
+def test_a_proxy_that_runs_and_one_that_only_seems_to(
+    running: RunningProxy, codemie_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     where = f"{running.addresses[0]} (pid {running.pid})"
     assert told(proxies.register(surroundings(codemie_home))) == [("ok", f"{where} serves")]
+    looks_for(monkeypatch, 0.3)
     os.kill(running.pid, signal.SIGSTOP)
     (found,) = proxies.register(surroundings(codemie_home))
     assert (found.level, found.what.startswith(f"{where}: unhealthy")) == ("problem", True)
@@ -121,7 +136,9 @@ def test_what_killed_proxies_left_behind_is_told_and_what_cannot_be_read_is_name
     ]
 
 
-def test_a_daemon_that_serves_and_one_that_does_not(running: RunningProxy, codemie_home: Path) -> None:
+def test_a_daemon_that_serves_and_one_that_does_not(
+    running: RunningProxy, codemie_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     places = Places(codemie_home)
     started = process_started(running.pid) or ""
     own = os.getpid()
@@ -129,6 +146,7 @@ def test_a_daemon_that_serves_and_one_that_does_not(running: RunningProxy, codem
     write_state(places, state)
     assert told(proxies.daemon(surroundings(codemie_home))) == [("ok", f"the daemon serves at {state.url}")]
     # Its supervisor would only start it anew when it is killed.
+    looks_for(monkeypatch, 0.3)
     os.kill(running.pid, signal.SIGSTOP)
     (found,) = proxies.register(surroundings(codemie_home))
     assert (found.level, found.fix) == ("problem", "codemie-proxy daemon restart")

@@ -4,7 +4,6 @@ import socket
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -59,6 +58,12 @@ def answering(
         finally:
             server.shutdown()
             thread.join(10)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers is waited for."""
+    monkeypatch.setattr(upstream, "SECONDS", 60.0)
 
 
 def at(home: Path, target: str, **environ: str) -> Surroundings:
@@ -136,17 +141,18 @@ def test_a_name_that_takes_minutes_to_be_resolved_holds_nobody_up(
     codemie_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upstream, "SECONDS", 0.3)
-    release = threading.Event()
+    release, ended = threading.Event(), []
 
     def resolve(*_: object, **__: object) -> list[object]:
-        release.wait(30)
+        release.wait(60)
+        ended.append(1)
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    began, before = time.monotonic(), set(threading.enumerate())
+    before = set(threading.enumerate())
     try:
         (found,) = upstream.reach(at(codemie_home, "https://slow.example"))
-        assert time.monotonic() - began < 5
+        assert not ended
         assert "does not answer within 0.3 s" in found.what
         # The end of the process would wait for a thread that is none of these.
         assert all(thread.daemon for thread in set(threading.enumerate()) - before)
@@ -171,9 +177,15 @@ def test_a_clock_is_set_as_this_system_does_it(
         assert list(upstream.reach(at(codemie_home, f"http://127.0.0.1:{port}")))[1].fix == fix
 
 
-def test_who_refuses_is_told_from_who_is_not_known(codemie_home: Path) -> None:
+def test_who_refuses_is_told_from_who_is_not_known(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = upstream.reach(at(codemie_home, f"http://127.0.0.1:{closed_port()}"))
     assert (found.level, "cannot be reached" in found.what) == ("problem", True)
+
+    def unknown(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    # Who answers for names here may take its time, or be somebody who answers for all of them.
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     (found,) = upstream.reach(at(codemie_home, "https://no-such-host.invalid"))
     assert (found.level, found.what) == ("problem", "the name no-such-host.invalid cannot be resolved")
     (found,) = upstream.reach(at(codemie_home, "ftp://a.example"))

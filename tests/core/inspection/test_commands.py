@@ -154,7 +154,7 @@ async def test_metrics_are_sent_now(watched: Watched, caplog: pytest.LogCaptureF
     caplog.set_level(logging.INFO)
     watched.call("codemie.metrics.sync")
     [sending] = [task for task in asyncio.all_tasks() if task.get_name().startswith("sync metrics")]
-    await asyncio.wait_for(sending, 5)
+    await asyncio.wait_for(sending, 60)
     assert "metrics: 3 sent, 0 waiting" in caplog.text
     syncing.status.enabled = False
     with pytest.raises(exceptions.CommandError, match="not at work"):

@@ -92,15 +92,15 @@ def test_signals_of_ours_are_as_before_afterwards() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGQUIT])
 def test_signals_are_passed_on_where_no_terminal_does(number: signal.Signals) -> None:
-    with started("import time; print('up', flush=True); time.sleep(60)") as process:
+    with started("import time; print('up', flush=True); time.sleep(300)") as process:
         os.kill(process.pid, number)
-        assert process.wait(20) == 128 + number
+        assert process.wait(60) == 128 + number
 
 
 def test_how_it_ended_is_known_where_the_ends_of_children_are_ignored() -> None:
     lines = f"import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); {RUN}print('ended', code)"
     command = [sys.executable, "-c", lines, *PYTHON, "import sys; sys.exit(3)"]
-    done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "ended 3\n"
 
 
@@ -110,7 +110,7 @@ def test_a_signal_the_agent_handles_is_its_own_business() -> None:
     )
     with started(lines) as process:
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(20) == 7
+        assert process.wait(60) == 7
 
 
 # By a descriptor: a signal that comes just before a blocking read would be heard of after it.

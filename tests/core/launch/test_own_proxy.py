@@ -64,7 +64,7 @@ async def test_one_that_is_kept_goes_on(codemie_home: Path, port: int) -> None:
         assert not entry.lent
         own.stop()
         assert own.runs
-        with socket.create_connection(("127.0.0.1", port), 5):
+        with socket.create_connection(("127.0.0.1", port), 60):
             pass
     finally:
         os.kill(own.pid, signal.SIGTERM)

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -160,11 +161,21 @@ class Ending(KeptProxy):
 
 
 def test_ctrl_c_ends_the_wait_for_late_telemetry_and_not_what_comes_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    class Impatient(threading.Event):
+        """Ctrl-C is pressed when it is waited for: earlier it would end this very process."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            return super().wait(timeout)
+
     monkeypatch.setattr(run, "GRACE", 60.0)
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    monkeypatch.setattr(run, "threading", SimpleNamespace(Event=Impatient))
     began, proxy = time.monotonic(), Ending()
     run._end(proxy)
-    assert (time.monotonic() - began < 30, proxy.stopped) == (True, True)
+    assert (waited, time.monotonic() - began < 50, proxy.stopped) == ([60.0], True, True)
 
 
 def test_in_a_folder_that_is_gone_it_says_so(

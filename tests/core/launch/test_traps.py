@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,19 +98,42 @@ def test_a_provider_of_codex_that_is_not_its_vendor_goes_past_an_https_proxy(roo
     assert room.found("codex", "https-proxy") == set()
 
 
+def test_a_profile_of_codex_may_be_a_file_of_its_own(room: Room) -> None:
+    text = 'model_provider = "own"\n[model_providers.own]\nbase_url = "https://other.example/v1"'
+    room.write(".codex/work.config.toml", text)
+    of_file = "home/.codex/config.toml: model_providers.own.base_url"
+    assert room.found("codex", "https-proxy", ("-p", "work")) == {of_file}
+    assert room.found("codex", "https-proxy") == set()
+    # What it is told by arguments counts more than such a file.
+    assert room.found("codex", arguments=("-p", "work"), OPENAI_API_KEY="k") == set()
+
+
 @pytest.mark.parametrize(
     "settings, key",
     [
         ({"security": {"auth": {"selectedType": "oauth-personal"}}}, "security.auth.selectedType"),
         ({"selectedAuthType": "vertex-ai"}, "selectedAuthType"),
         ({"security": {"auth": {"selectedType": "gemini-api-key"}}}, ""),
-        ({"security": None}, "security.auth.selectedType"),
+        ({"security": None}, ""),
     ],
 )
 def test_gemini_has_a_base_url_only_with_a_key(room: Room, settings: object, key: str) -> None:
     room.write(".gemini/settings.json", settings)
     assert room.found("gemini") == ({f"home/.gemini/settings.json: {key}"} if key else set())
     assert room.found("gemini", "https-proxy") == set()
+
+
+@pytest.mark.parametrize("settings, chosen", [({}, False), ({"security": {"auth": {"selectedType": "x"}}}, True)])
+def test_gemini_has_to_be_told_of_its_key_by_who_starts_it_by_hand(room: Room, settings: object, chosen: bool) -> None:
+    """`run` and `env` bring a file that does, unless there is one of the company's."""
+    [untold] = traps(dataclasses.replace(room.look("gemini"), by_hand=True))
+    assert (untold.file, untold.key) == (room.home / ".gemini/settings.json", "security.auth.selectedType")
+    company = room.write("system-defaults.json", settings)
+    [trap] = traps(room.look("gemini", GEMINI_CLI_SYSTEM_DEFAULTS_PATH=str(company)))
+    assert (trap.file, trap.key) == (company if chosen else untold.file, untold.key)
+    # It counts less than the user's own.
+    room.write(".gemini/settings.json", {"security": {"auth": {"selectedType": "gemini-api-key"}}})
+    assert traps(room.look("gemini", GEMINI_CLI_SYSTEM_DEFAULTS_PATH=str(company))) == ()
 
 
 def test_providers_of_opencode_that_lead_elsewhere_are_named(room: Room) -> None:
@@ -185,9 +209,7 @@ def test_geminis_settings_may_be_elsewhere(room: Room, variable: str) -> None:
 def test_files_that_say_nothing_are_no_trap(room: Room, content: str) -> None:
     for name in (".claude/settings.json", ".codex/auth.json", ".codex/config.toml", ".gemini/settings.json"):
         room.write(name, content)
-    names = AGENTS.keys() - {"gemini"}  # It needs a word.
-    assert not any(room.found(name, via) for name in names for via in ("base-url", "https-proxy"))
-    assert (len(room.found("gemini")), len(room.found("gemini", "https-proxy"))) == (1, 0)
+    assert not any(room.found(name, via) for name in AGENTS for via in ("base-url", "https-proxy"))
 
 
 def test_who_is_logged_in_is_told_by_files(room: Room) -> None:

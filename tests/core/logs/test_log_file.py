@@ -5,14 +5,16 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from codemie_core.errors import SettingsError
+from codemie_core.logs import log_file
 from codemie_core.logs.log_file import DAY, LogFile, name_of
 from codemie_core.places import Places
 from support.proxy import ADDONS
@@ -150,14 +152,19 @@ for number in range(2000):
 
 
 def test_a_line_that_another_process_is_just_writing_is_not_taken_for_a_broken_one(
-    file: LogFile, places: Places
+    file: LogFile, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places.ensure_private(places.logs)
     (places.logs / NAME).write_bytes(b"half of ")
-    writer = threading.Timer(0.05, lambda: (places.logs / NAME).open("ab").write(b"a record\n"))
-    writer.start()
+
+    def meanwhile(_: float) -> None:
+        with (places.logs / NAME).open("ab") as theirs:
+            theirs.write(b"a record\n")
+
+    # Between two looks, and not after so many milliseconds: then it might come too late.
+    moments = SimpleNamespace(monotonic=float, sleep=meanwhile, gmtime=time.gmtime, strftime=time.strftime)
+    monkeypatch.setattr(log_file, "time", moments)
     file.append(TODAY, b"next\n")
-    writer.join()
     assert (places.logs / NAME).read_bytes() == b"half of a record\nnext\n"
 
 
@@ -166,7 +173,7 @@ def test_two_processes_append_to_one_file_without_mixing_their_records(places: P
     processes = [
         subprocess.Popen((sys.executable, "-c", APPENDER, str(places.home), who), env=env) for who in ("a", "b")
     ]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(120) for process in processes] == [0, 0]
     numbers: dict[str, list[int]] = {"a": [], "b": []}
     for line in (places.logs / NAME).read_text().splitlines():
         who, number, rest = line.split(" ")

@@ -23,6 +23,8 @@ from support.turns import exchange_like
 TODAY = 20_484  # 2026-01-31
 NAME = "debug-2026-01-31.log"
 AT = TODAY * DAY + 1.0
+PATIENCE = 60.0
+"""Seconds for whatever must come to pass."""
 
 
 class Room:
@@ -48,7 +50,7 @@ class Room:
         return [entry.words for entry in logged.entries(path.read_text())] if path.is_file() else []
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not ready():
             assert time.monotonic() < deadline, (self.writer.shown(), self.told, self.written())
             time.sleep(0.005)
@@ -60,7 +62,7 @@ def room(codemie_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     made = Room(codemie_home)
     yield made
     if made.writer._thread.is_alive():
-        assert made.writer.stop(5)
+        assert made.writer.stop(PATIENCE)
 
 
 def test_records_are_written_in_their_order(room: Room) -> None:
@@ -83,7 +85,7 @@ def test_a_record_after_a_long_silence_wakes_the_thread(room: Room) -> None:
 def test_what_is_there_at_the_end_is_still_written(room: Room) -> None:
     room.writer.start()
     room.say(*map(str, range(500)))
-    assert room.writer.stop(5)
+    assert room.writer.stop(PATIENCE)
     assert len(room.written()) == 500
 
 
@@ -91,17 +93,15 @@ def test_the_end_does_not_wait_for_ever(room: Room) -> None:
     gate = threading.Event()
 
     def stuck(_: Record) -> str:
-        gate.wait(10)
+        gate.wait(PATIENCE)
         return ""
 
     writer = room.make(stuck)
     writer.start()
     room.say("one")
-    began = time.monotonic()
-    assert not writer.stop(0.05)
-    assert time.monotonic() - began < 2
+    assert not writer.stop(0.05), "it was waited for until it had ended"
     gate.set()
-    assert writer.stop(5)
+    assert writer.stop(PATIENCE)
 
 
 def test_records_of_two_days_go_into_two_files(room: Room) -> None:
@@ -118,16 +118,17 @@ def test_beyond_the_bound_records_are_dropped_counted_and_missed(room: Room) -> 
 
     def slow(record: Record) -> str:
         busy.set()
-        assert gate.wait(10)
+        assert gate.wait(2 * PATIENCE)
         return lines.render(record)
 
     writer = room.make(slow, max_queue=100)
     writer.start()
     room.say("first")
-    assert busy.wait(5)
+    assert busy.wait(PATIENCE)
     began = time.monotonic()
     room.say(*map(str, range(1000)))
-    assert time.monotonic() - began < 1, "put has waited"
+    # Each of 900 would have waited.
+    assert time.monotonic() - began < PATIENCE / 2, "put has waited"
     assert (writer.dropped, writer.shown()["queued"]) == (900, 100)
     gate.set()
     room.wait(lambda: writer.written == 101)
@@ -186,8 +187,8 @@ def test_a_folder_that_cannot_be_made_costs_the_same(room: Room, caplog: pytest.
     room.places.logs.write_text("not a folder")
     room.writer.start()
     room.say("one")
-    room.wait(lambda: room.writer.lost == 1)
-    assert len(room.told) == len(caplog.records) == 1
+    room.wait(lambda: len(room.told) == 1)
+    assert len(caplog.records) == 1
     room.places.logs.unlink()
     room.now += log_writer.RETRY
     room.say("two")

@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,24 +15,19 @@ from codemie_core.metrics.batches import JOURNALLED, MARKED, POSTED, REFUSED, Ba
 from codemie_core.places import Places
 from codemie_core.store.database import Database, open_database
 from codemie_core.store.place import DATABASE_VARIABLE
-from support.postgres import Postgres, running_postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
+from support.postgres import Postgres
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database(request: pytest.FixtureRequest, codemie_home: Path) -> Iterator[Database]:
     environ = {}
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        environ[DATABASE_VARIABLE] = server.new_database()
-    opened = open_database(Places(codemie_home), environ)
-    yield opened
-    opened.close()
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            server: Postgres = request.getfixturevalue("postgres")
+            environ[DATABASE_VARIABLE] = stack.enter_context(server.lent_database())
+        opened = open_database(Places(codemie_home), environ)
+        yield opened
+        opened.close()
 
 
 def batch_of(*record_ids: str, session: str = "s", body: bytes = b"{}") -> Batch:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codemie_core.metrics.delta import Delta
@@ -44,7 +44,7 @@ THEIR_DEATH = st.tuples(st.just("torn"), st.integers(1, 200))
 MARKS = st.tuples(st.just("mark"), st.integers(0, 2**16))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(steps=st.lists(st.one_of(OUR_APPEND, THEIR_APPEND, THEIR_DEATH, MARKS), max_size=25))
 def test_whatever_the_order_no_record_is_lost_and_only_marks_change(hooks: Hooks, steps: list[tuple[str, int]]) -> None:
     with TemporaryDirectory() as folder:

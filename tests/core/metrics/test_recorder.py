@@ -190,7 +190,7 @@ async def test_a_session_whose_file_takes_nothing_holds_up_no_other(files: Sessi
         recorder.put(replace(turn(number), session_id=OTHER))
         recorder.put(turn(10 + number))
     assert recorder._task is not None
-    await asyncio.wait_for(recorder._task, 10)
+    await asyncio.wait_for(recorder._task, 30)
     assert written(files, OTHER) == [0, 1, 2]
     assert (time.slept, recorder.lost, recorder.trouble) == ([RETRY], 0, "")
 

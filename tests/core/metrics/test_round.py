@@ -1,6 +1,7 @@
 """One walk through what waits: wherever it breaks off, the next one neither loses a record nor makes it another."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,14 @@ async def test_a_server_that_is_down_is_not_asked_for_every_session(room: Metric
     api.then = DOWN
     assert (await room.round()).sent == 0
     assert len(set(api.keys)) == SEVERAL
+
+
+async def test_a_server_that_is_down_is_asked_again_as_often_as_wanted(room: MetricsRoom, api: MetricsApi) -> None:
+    room.wanted = replace(room.wanted, max_retries=1)
+    room.add(room.session(), "a")
+    api.then = DOWN
+    await room.round()
+    assert (len(api.came), room.time.slept) == (2, [1.0])
 
 
 async def test_a_401_in_the_middle_stops_there_and_goes_on_after_a_sign_in(room: MetricsRoom, api: MetricsApi) -> None:

@@ -3,8 +3,8 @@
 import json
 import os
 import stat
-import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -230,14 +230,12 @@ def test_a_folder_that_is_not_there_holds_no_sessions(files: SessionFiles) -> No
     assert files.find(SESSION) is None
 
 
-def test_a_file_that_the_cli_is_writing_is_waited_for(files: SessionFiles) -> None:
+def test_a_file_that_the_cli_is_writing_is_waited_for(files: SessionFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     path = files.open(ours()).path
     whole = path.read_bytes()
     path.write_bytes(whole[:40])
-    writing = threading.Timer(0.02, path.write_bytes, [whole])
-    writing.start()
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda _: path.write_bytes(whole)))
     assert files.open(ours()).ours
-    writing.join()
 
 
 def test_damaged_metadata_is_nobodys_to_write(files: SessionFiles) -> None:

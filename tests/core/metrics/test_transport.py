@@ -9,7 +9,7 @@ import pytest
 
 from codemie_core.demo.absent import closed_port
 from codemie_core.metrics.session import new_session
-from codemie_core.metrics.transport import LONGEST_WHY, RETRIES, Letter, MetricsApi, Outcome, letter_headers
+from codemie_core.metrics.transport import LONGEST_WHY, PAUSES, Letter, MetricsApi, Outcome, letter_headers
 from codemie_core.places import Places
 from codemie_core.sso.session import Session
 from codemie_core.usage.record import Labels
@@ -96,9 +96,24 @@ async def test_answers_and_what_they_mean(
     server.then = reply
     verdict = await api.post(LETTER, session)
     assert (verdict.outcome, verdict.attempts, len(server.came)) == (outcome, attempts, attempts)
-    assert time.slept == list(RETRIES[: attempts - 1])
+    assert time.slept == list(PAUSES[: attempts - 1])
     assert bool(verdict.why) == (outcome is not Outcome.SENT)
     assert {(came.body, came.key) for came in server.came} == {(LETTER.body, "key-1")}
+
+
+@pytest.mark.parametrize("retries, slept", [(0, []), (1, [1.0]), (5, [1.0, 2.0, 5.0, 5.0, 5.0])])
+async def test_how_often_it_tries_again_is_a_setting(
+    server: Server,
+    client: httpx.AsyncClient,
+    session: Session,
+    time: SimulatedTime,
+    retries: int,
+    slept: list[float],
+) -> None:
+    server.then = DOWN
+    api = MetricsApi(f"{server.url}{PATH}", client, sleep=time.sleep, timeout=20, max_retries=retries)
+    verdict = await api.post(LETTER, session)
+    assert (verdict.outcome, verdict.attempts, time.slept) == (Outcome.UNREACHABLE, retries + 1, slept)
 
 
 async def test_it_stops_trying_once_it_is_taken(

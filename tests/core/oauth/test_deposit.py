@@ -12,6 +12,7 @@ from codemie_core.accounts.secrets import SecretTrouble
 from codemie_core.oauth import deposit as module
 from codemie_core.oauth import pending
 from codemie_core.oauth.refresh import TokenKeeper
+from codemie_core.store import database
 from codemie_core.store.accounts import remove_account
 from codemie_core.store.place import database_file
 from codemie_core.vault import pending_folder
@@ -29,6 +30,8 @@ def service() -> Iterator[TokenService]:
 @pytest.fixture
 async def home(codemie_home: Path, service: TokenService, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SignedIn]:
     quickly(monkeypatch)
+    # What two keepers write beside each other has time.
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 60.0)
     monkeypatch.setattr(module, "RETRY", 0.05)
     made = SignedIn(codemie_home, tokens_of(0))
     service.configure(made.places)
@@ -39,8 +42,12 @@ async def home(codemie_home: Path, service: TokenService, monkeypatch: pytest.Mo
 
 @contextmanager
 def locked(home: SignedIn) -> Iterator[None]:
-    """Another process holds the database."""
-    with closing(sqlite3.connect(database_file(home.places), isolation_level=None)) as connection:
+    """Another process holds the database, which is noticed soon."""
+    with (
+        closing(sqlite3.connect(database_file(home.places), isolation_level=None)) as connection,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(database, "BUSY_TIMEOUT", 0.05)
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
@@ -58,7 +65,7 @@ async def renewed_while_locked(home: SignedIn, service: TokenService, keeper: To
     """The answer comes when the database can no longer be written."""
     service.open.clear()
     caller = asyncio.create_task(token(keeper, home))  # noqa: TID251 - awaited below
-    assert await asyncio.to_thread(service.asked.acquire, timeout=10)
+    assert await asyncio.to_thread(service.asked.acquire, timeout=60)
     with locked(home):
         service.open.set()
         found = await caller
@@ -138,7 +145,7 @@ async def test_a_file_that_cannot_be_written_is_said_and_the_database_takes_them
 async def test_an_account_that_is_removed_meanwhile_is_gone(home: SignedIn, service: TokenService) -> None:
     service.open.clear()
     caller = asyncio.create_task(token(home.keeper(), home))  # noqa: TID251 - awaited below
-    assert await asyncio.to_thread(service.asked.acquire, timeout=10)
+    assert await asyncio.to_thread(service.asked.acquire, timeout=60)
     home.stored.write(lambda connection: remove_account(connection, home.main.id, "a test"))
     service.open.set()
     with pytest.raises(SecretTrouble, match="account main: it was removed"):

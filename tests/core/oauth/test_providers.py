@@ -136,5 +136,5 @@ def test_a_base_url_has_the_one_form_that_accounts_have(places: Places, written:
 
 def test_a_provider_by_its_name_or_the_nearest(places: Places) -> None:
     assert provider_named(places, {}, "openai").name == "openai"
-    with pytest.raises(UnknownProvider, match=r"did you mean 'openai'.* there is: codemie, anthropic, openai"):
+    with pytest.raises(UnknownProvider, match=r"did you mean 'openai'.* there are: codemie, anthropic, openai"):
         provider_named(places, {}, "opnai")

@@ -22,7 +22,7 @@ async def token(keeper: TokenKeeper, home: SignedIn, force: bool = False) -> str
 
 async def asked(service: TokenService) -> None:
     """Until the service has been asked once more."""
-    assert await asyncio.to_thread(service.asked.acquire, timeout=10)
+    assert await asyncio.to_thread(service.asked.acquire, timeout=60)
 
 
 async def test_a_good_token_is_given_out_without_any_call(signed_in: Make, service: TokenService, clock: Clock) -> None:

@@ -12,10 +12,20 @@ from mitmproxy.proxy.layers.http._http_h2 import SendH2Data
 from mitmproxy.utils import asyncio_utils
 
 from codemie_core.policy import AttemptPlan
-from codemie_core.seams.backpressure import MAX_QUEUED, UPSTREAM_WINDOW, Backlog, WindowOpened, backlog_of, hold_back
+from codemie_core.seams import backpressure
+from codemie_core.seams.backpressure import (
+    MAX_QUEUED,
+    UPSTREAM_WINDOW,
+    Backlog,
+    WindowOpened,
+    backlog_of,
+    hold_back,
+    is_held_up,
+)
 from support.playbook import EVENT_STREAM, Playbook
 from support.playbook_h2 import H2Client, H2Server
 
+PATIENCE = 60.0
 CHUNK = b"data: " + b"x" * 65528 + b"\n\n"
 WINDOW = 65535
 """What an HTTP/2 client lets come on one stream before it opens its window."""
@@ -33,6 +43,29 @@ def full(*streams: int) -> Backlog:
     for stream_id in streams:
         backlog.sent(stream_id, MAX_QUEUED + 1, queues(**{f"s{stream_id}": MAX_QUEUED + 1}))
     return backlog
+
+
+async def test_a_client_that_takes_nothing_holds_its_upstream_up_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    came: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _, writer: came.put_nowait(writer), "127.0.0.1", 0)
+    reader, ours = await asyncio.open_connection(*server.sockets[0].getsockname()[:2], limit=1024)
+    writer = await came.get()
+    client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2))
+    transports: dict[Connection, Any] = {}
+    monkeypatch.setattr(backpressure, "handler_of", lambda _: SimpleNamespace(transports=transports))
+    assert not is_held_up(client)
+    transports[client] = SimpleNamespace(writer=writer)
+    assert not is_held_up(client)
+    size = 64 * 1024 * 1024  # More than any system takes for who does not read.
+    writer.write(bytes(size))
+    assert is_held_up(client)
+    async with asyncio.timeout(60):
+        await reader.readexactly(size)
+        await writer.drain()
+    assert not is_held_up(client)
+    for end in (writer, ours):
+        end.close()
+    server.close()
 
 
 def test_only_what_is_queued_counts() -> None:
@@ -61,12 +94,12 @@ def test_a_client_that_reads_frees_its_streams() -> None:
 
 async def test_whoever_waits_for_room_goes_on_when_there_is_some() -> None:
     backlog = full(1)
-    await asyncio.wait_for(backlog.room(3), 1)
+    await asyncio.wait_for(backlog.room(3), PATIENCE)
     waiting = asyncio_utils.create_task(backlog.room(1), name="reader", keep_ref=True)
     await asyncio.sleep(0)
     assert not waiting.done()
     backlog.received(queues())
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE)
 
 
 def test_only_http2_clients_have_a_backlog() -> None:
@@ -107,18 +140,18 @@ async def test_the_reader_of_a_full_stream_waits_and_all_others_go_on() -> None:
     backlog.readers.update({slow: 1, quick: 3})
     backlog.sent(1, MAX_QUEUED + 1, queues(s1=MAX_QUEUED + 1))
     held = handler.reads(slow)
-    await asyncio.wait_for(asyncio.gather(*map(handler.reads, (quick, unknown, handler.client))), 1)
+    await asyncio.wait_for(asyncio.gather(*map(handler.reads, (quick, unknown, handler.client))), PATIENCE)
     assert not held.done()
     assert handler.drained == 4, "mitmproxy's own part comes first for all"
     backlog.received(queues())
-    await asyncio.wait_for(held, 1)
+    await asyncio.wait_for(held, PATIENCE)
 
 
 @pytest.mark.parametrize("alpn", [None, b"h2"])
 async def test_without_readers_to_hold_nothing_changes(alpn: bytes | None) -> None:
     handler = Handler(alpn)
     hold_back(handler)  # type: ignore[arg-type] # has what is needed of one
-    await asyncio.wait_for(handler.reads(handler.client), 1)
+    await asyncio.wait_for(handler.reads(handler.client), PATIENCE)
     assert handler.drained == 1
 
 

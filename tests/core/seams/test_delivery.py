@@ -10,6 +10,7 @@ from mitmproxy.proxy.layers.http import ErrorCode, RequestProtocolError, Respons
 
 from codemie_core.exchange import Exchange, Terminal, exchange_of
 from codemie_core.policy import AttemptPlan, Failure, Reason
+from codemie_core.seams import delivery
 from codemie_core.seams.delivery import Delivery
 from codemie_core.tap import Tap
 from support.playbook import EVENT_STREAM, JSON, Playbook
@@ -293,6 +294,25 @@ def test_keepalives_do_not_move_the_idle_deadline() -> None:
         ]
         assert (book.exchange().terminal, book.exchange().error) == (Terminal.TRUNCATED, Reason.IDLE_TIMEOUT)
         assert book.layer.streams == {}
+
+
+def test_an_upstream_that_cannot_be_heard_because_its_client_does_not_read_is_not_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Playbook(KEPT) as book:
+        book.ask()
+        book.respond(200, EVENT_STREAM, EVENT)
+        monkeypatch.setattr(delivery, "is_held_up", lambda client: client is book.client)
+        for _ in range(20):
+            book.advance(10.1)
+        assert book.body() == EVENT
+        monkeypatch.setattr(delivery, "is_held_up", lambda _: False)
+        for _ in range(5):
+            book.advance(10.1)
+        assert book.exchange().attempts[0].failure is None
+        book.advance(10.1)
+        book.advance(10.1)
+        assert book.exchange().attempts[0].failure == Failure(Reason.IDLE_TIMEOUT)
 
 
 def test_a_keepalive_longer_than_the_idle_deadline_never_comes() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from mitmproxy.connection import Connection, Server
+from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import HttpLayer
 
+from codemie_core.access.own_address import LOOP
 from codemie_core.policy import AttemptPlan, Failure, Reason
 from codemie_core.seams.dialing import Dial, answer_every_dial, give_up_dial, why_not_connected
 from support.playbook import Playbook
@@ -130,6 +132,19 @@ def test_a_failed_dial_leaves_no_error_for_the_next(
         assert why_not_connected(book.layer, dial, error).reason is reason
         assert (server in book.layer.connections) is kept
         assert server.error == (None if forgiven else was)
+
+
+@pytest.mark.parametrize(
+    "via, named",
+    [
+        (None, "upstream.test:80"),
+        (("http", ("proxy.test", 3128)), "the outbound proxy on the way to it is proxy.test:3128"),
+    ],
+)
+def test_a_dial_that_leads_back_names_what_was_dialed(via: ServerSpec | None, named: str) -> None:
+    with Playbook() as book:
+        failure = why_not_connected(book.layer, Dial(DIAL.address, False, via), f"Connection killed: {LOOP}")
+    assert failure == Failure(Reason.LEADS_BACK, named)
 
 
 def test_nobody_joins_those_who_wait_for_a_dial_that_was_given_up() -> None:

@@ -229,6 +229,20 @@ def test_an_upstream_that_falls_silent_while_it_is_to_answer_ends_the_turn_with_
     assert (exchange.terminal, exchange.error) == (Terminal.TRUNCATED, "idle_timeout")
 
 
+def test_an_upstream_that_cannot_be_heard_because_its_client_does_not_read_is_not_silent(
+    patient: Wire, clock: Clock, flow: http.HTTPFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient.text("client", ASK)
+    monkeypatch.setattr(socket_layer, "is_held_up", lambda client: client is patient.sides["client"])
+    for _ in range(3):
+        clock.now += 300
+        assert patient.wake().log[-1] == "wake in 300"
+    monkeypatch.setattr(socket_layer, "is_held_up", lambda _: False)
+    clock.now += 300
+    patient.wake()
+    assert BOOK.of(flow).error == "idle_timeout"
+
+
 def test_between_turns_any_silence_is_long_enough(patient: Wire, clock: Clock) -> None:
     patient.text("client", "words").text("client", ASK).text("server", DONE)
     clock.now += 10_000
@@ -310,6 +324,14 @@ def test_what_somebody_has_changed_arrives_whole_whatever_its_characters(
     wire.on_message = lambda: setattr(flow.websocket.messages[-1], "content", words.encode())  # type: ignore[union-attr] # as above
     wire.say("server", TextMessage(data="xyz", message_finished=False)).text("server", "abcdefg")
     assert "".join(wire.heard["client"]) == words
+
+
+def test_those_are_idle_on_which_nobody_waits_for_an_answer(wire: Wire) -> None:
+    idle = socket_layer.idle_sockets()  # Others may not have been let go yet.
+    wire.text("client", ASK)
+    assert socket_layer.idle_sockets() == idle - 1
+    wire.text("server", DONE)
+    assert socket_layer.idle_sockets() == idle
 
 
 def test_somebody_on_this_side_can_end_it(wire: Wire, flow: http.HTTPFlow) -> None:

@@ -30,7 +30,7 @@ def backend() -> Iterator[CodemieBackend]:
 
 @pytest.fixture
 async def client(codemie_home: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_for("http://127.0.0.1", Places(codemie_home), {}, timeout=5) as made:
+    async with client_for("http://127.0.0.1", Places(codemie_home), {}, timeout=60) as made:
         yield made
 
 

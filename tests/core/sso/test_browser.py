@@ -56,9 +56,9 @@ async def test_without_a_display_nothing_is_started() -> None:
 async def test_a_browser_outlives_the_wait_for_it(tmp_path: Path) -> None:
     fifo = tmp_path / "started"
     os.mkfifo(fifo)
-    browser = script(tmp_path, f"echo $$ > {fifo}; exec sleep 60")
+    browser = script(tmp_path, f"echo $$ > {fifo}; exec sleep 300")
     opening = asyncio.get_running_loop().create_task(open_browser(ADDRESS, {**os.environ, "BROWSER": browser}))
-    pid = int(await asyncio.wait_for(asyncio.to_thread(fifo.read_text), 10))
+    pid = int(await asyncio.wait_for(asyncio.to_thread(fifo.read_text), 60))
     opening.cancel()
     await asyncio.gather(opening, return_exceptions=True)
     os.kill(pid, signal.SIGTERM)  # ProcessLookupError if it had gone

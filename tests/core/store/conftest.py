@@ -9,28 +9,15 @@ import pytest
 
 from codemie_core.places import Places
 from codemie_core.store.database import Database, open_database
-from codemie_core.store.place import DATABASE_VARIABLE
 from codemie_core.store.worker import StoreWorker
-from support.postgres import Postgres, running_postgres
+from support.both import BOTH, environ_of
 from support.stored import StoredHome
-
-BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """One server; each test makes a database of its own in it."""
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=BOTH)
-def environ(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The environment that names the database."""
-    found = {"CODEMIE_KEYRING": "0"}
-    if request.param == "postgres":
-        found[DATABASE_VARIABLE] = request.getfixturevalue("postgres").new_database()
-    return found
+def environ(request: pytest.FixtureRequest, places: Places) -> Iterator[dict[str, str]]:
+    """The environment that names the database: an empty one, or a prepared one for whom it is opened."""
+    yield from environ_of(request, places)
 
 
 @pytest.fixture
@@ -58,4 +45,4 @@ def worker(database: Database) -> Iterator[StoreWorker]:
     """At work; ended afterwards."""
     worker = StoreWorker(database)
     yield worker
-    worker.close(1.0)
+    worker.close(60.0)

@@ -160,7 +160,7 @@ def test_every_change_is_in_the_audit_trail_with_time_reason_and_who(filled: Dat
         ("paused", "main", "holidays", "bob"),
         ("added", "main", "anthropic, https://api.anthropic.com", "ann"),
     ]
-    assert all(begun - 60 <= one.at <= time.time() for one in found)
+    assert all(abs(one.at - begun) < 600 for one in found)
 
 
 def test_a_removed_account_takes_all_it_had_with_it_but_its_history(filled: Database) -> None:

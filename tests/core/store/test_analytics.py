@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from bisect import bisect_right
+from collections import Counter
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -103,7 +105,12 @@ def test_every_series_with_every_filter_equals_the_reference(size: buckets.Size,
             found = analytics.series(connection, size, asked, zone=zone, now_ms=NOW, with_latency=True)
             turns = turn_rows.matching(TURNS, asked)
             assert sum(bucket.figures.requests for bucket in found) == len(turns), name
-            for bucket in found:
+            starts = [bucket.start_ms for bucket in found]
+            assert starts == sorted(starts)
+            inside = Counter(bisect_right(starts, turn["started_ms"]) - 1 for turn in turns)
+            empty = [bucket for bucket in found if (bucket.figures, bucket.latency) == (Figures(), Latency())]
+            assert len(empty) == len(found) - len(inside), (name, zone)
+            for bucket in (found[number] for number in inside):
                 within = [turn for turn in turns if bucket.start_ms <= turn["started_ms"] < bucket.end_ms]
                 assert same(bucket.figures, turn_rows.figures(within)), (name, zone)
                 assert bucket.latency == turn_rows.latency(within), (name, zone)

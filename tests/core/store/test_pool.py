@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codemie_core.accounts.state import Change, Cooldown, Home, PoolState, Usage
+from codemie_core.store import pool
 from codemie_core.store.accounts import add_account
 from codemie_core.store.audit import events
 from codemie_core.store.database import Database, accounts_revision, revision_of
@@ -132,10 +133,11 @@ def test_pruning_gives_room_back_to_the_file_system(filled: Database) -> None:
     assert pages("page_count") < before / 3
 
 
-def test_pruning_happens_by_itself(filled: Database) -> None:
+def test_pruning_happens_by_itself(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_PRUNED_EVERY", 50)
     saved(filled, Home("old", "id-1", 1, 1))
     with filled.writing() as connection:
-        for number in range(500):
+        for number in range(100):
             save_changes(connection, [Home("new", "id-1", NOW, NOW + number)], clock=lambda: NOW)
         assert [home.key for home in state_since(connection, 0).homes] == ["new"]
 
@@ -179,13 +181,11 @@ def test_old_rests_leave_the_audit_trail_and_what_people_did_stays(filled: Datab
         assert {one.event for one in events(connection)} == {"added"}
 
 
-def test_of_more_than_100_000_conversations_the_newest_are_loaded(filled: Database) -> None:
-    homes = [
-        Home(f"claude:{number:036d}", f"id-{number % 2 + 1}", NOW, NOW + number / 1000) for number in range(100_010)
-    ]
-    with filled.writing() as connection:
-        for begin in range(0, len(homes), 10_000):
-            save_changes(connection, homes[begin : begin + 10_000])
-    found = state(filled)
-    assert len(found.homes) == MOST_HOMES
-    assert list(found.homes[:3]) == homes[:-4:-1]
+def test_of_more_than_100_000_conversations_the_newest_are_loaded(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST_HOMES == 100_000
+    monkeypatch.setattr(pool, "MOST_HOMES", 1_000)
+    homes = [Home(f"claude:{number:036d}", f"id-{number % 2 + 1}", NOW, NOW + number / 1000) for number in range(1_010)]
+    saved(filled, *homes)
+    assert list(state(filled).homes) == homes[:9:-1]

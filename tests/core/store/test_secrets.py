@@ -25,18 +25,21 @@ from codemie_core.store.secrets import (
 from support.elsewhere import elsewhere, outcomes
 from support.stored import new_account
 
-ROUNDS = 15
+ROUNDS = 5
 # Each adds one to a number as a refresh would change a token: read, think, store if nobody was quicker.
 COUNT_UP = f"""
 import json
+from codemie_core.store import database as store
 from codemie_core.store.secrets import replace_secret, sealed_secret
+store.BUSY_TIMEOUT = 60.0
 database, stored = open_database(places, os.environ), 0
 while stored < {ROUNDS}:
     with database.reading() as connection:
         sealed, version = sealed_secret(connection, "id-1")
     with database.writing() as connection:
         stored += replace_secret(connection, "id-1", json.dumps(json.loads(sealed) + 1).encode(), version)
-print(stored)
+# In one piece: other threads say the same.
+print(f"{{stored}}\\n", end="", flush=True)
 """
 
 

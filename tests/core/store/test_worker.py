@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -43,11 +42,11 @@ async def test_a_call_is_done_although_its_caller_has_left(worker: StoreWorker, 
 
     def slow(connection: Connection) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         put_setting(connection, "a", 1)
 
     caller = asyncio_utils.create_task(worker.call(slow), name="caller", keep_ref=True)
-    assert await asyncio.to_thread(begun.wait, 10)
+    assert await asyncio.to_thread(begun.wait, 60)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
@@ -55,20 +54,26 @@ async def test_a_call_is_done_although_its_caller_has_left(worker: StoreWorker, 
     assert await worker.call(load_settings) == {"a": 1}
 
 
-def test_posted_work_is_done_soon_in_one_transaction(
+def test_posted_work_is_done_soon(worker: StoreWorker, database: Database) -> None:
+    worker.post(put("a"))
+    eventually(lambda: not worker.waiting)
+    assert names(database) == {"a"}
+
+
+def test_posted_work_is_collected_for_a_while_and_done_in_one_transaction(
     worker: StoreWorker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Long enough for a busy machine to post ten.
-    monkeypatch.setattr(store_worker, "BATCH", 0.5)
+    # It is over with the end, and not before.
+    monkeypatch.setattr(store_worker, "BATCH", 3600.0)
     commits: list[object] = []
     sa.event.listen(database._engine, "commit", commits.append)
     for number in range(10):
         worker.post(put(f"n{number}"))
         time.sleep(0.003)
-    eventually(lambda: not worker.waiting)
+    assert (worker.waiting, commits) == (10, [])
+    assert worker.close(60.0)
     assert len(names(database)) == 10
-    # It may just have begun to collect.
-    assert len(commits) <= 2
+    assert len(commits) == 1
 
 
 def test_when_work_is_stored_for_good_it_is_told_in_the_order_of_posting(
@@ -87,6 +92,14 @@ def test_when_work_is_stored_for_good_it_is_told_in_the_order_of_posting(
     other.close()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database in trouble is noticed soon, and tried again soon."""
+    monkeypatch.setattr(store_worker, "PATIENCE", 0.1)
+    monkeypatch.setattr(store_worker, "RETRY", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_what_is_not_stored_yet_is_not_told_and_told_once_in_the_end(
     worker: StoreWorker, places: Places, environ: dict[str, str]
 ) -> None:
@@ -117,8 +130,8 @@ def test_one_that_fails_is_told_too_for_it_is_not_tried_again(worker: StoreWorke
 def test_work_may_follow_work_without_waiting_for_a_collection(
     worker: StoreWorker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Twenty of them would take longer than `eventually` waits.
-    monkeypatch.setattr(store_worker, "BATCH", 3.0)
+    # One of them would take longer than `eventually` waits.
+    monkeypatch.setattr(store_worker, "BATCH", 3600.0)
     rounds: list[int] = []
 
     def again() -> None:
@@ -147,6 +160,7 @@ def test_one_that_fails_by_itself_takes_no_other_along(
     assert not worker.trouble
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_locked_database_costs_one_warning_and_loses_nothing(
     places: Places, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,7 +173,7 @@ def test_a_locked_database_costs_one_warning_and_loses_nothing(
         worker.post(put("a"))
         eventually(lambda: worker.trouble)
         worker.post(put("b"))
-        time.sleep(2.5)  # long enough for two more tries in vain
+        time.sleep(0.7)  # long enough for two more tries in vain
         assert worker.waiting == 2
         with pytest.raises(DatabaseTrouble):
             asyncio.run(worker.call(put("c")))
@@ -176,15 +190,17 @@ def test_a_locked_database_costs_one_warning_and_loses_nothing(
 
 
 async def test_who_calls_does_not_wait_long_behind_posted_work_that_waits_for_a_lock(
-    worker: StoreWorker, places: Places, environ: dict[str, str]
+    worker: StoreWorker, places: Places, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store_database, "BUSY_TIMEOUT", 300.0)
+    monkeypatch.setattr(store_worker, "RETRY", 0.1)
     other = open_database(places, environ)
     with other.writing():
         worker.post(put("a"))
         await asyncio.sleep(0.2)  # it is waiting for the lock by now
-        begun = time.monotonic()
-        assert await worker.call(load_settings, writing=False) == {}
-        assert time.monotonic() - begun < 3
+        # Whoever waited for the lock would wait for good: it ends when this has been answered.
+        async with asyncio.timeout(60):
+            assert await worker.call(load_settings, writing=False) == {}
     eventually(lambda: not worker.waiting)
     assert names(other) == {"a"}
     other.close()
@@ -193,7 +209,9 @@ async def test_who_calls_does_not_wait_long_behind_posted_work_that_waits_for_a_
 FULL_DISK = """
 import logging, resource
 from codemie_core.store.settings import load_settings, put_setting
+from codemie_core.store import worker as module
 from codemie_core.store.worker import StoreWorker
+module.RETRY = 0.1
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 database = open_database(places, os.environ)
 worker = StoreWorker(database)
@@ -203,12 +221,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (used + 20_000, resource.RLIM_INFINITY
 for name in names:
     worker.post(lambda connection, name=name: put_setting(connection, name, name * 2000))
 def until(met):
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 60
     while not met():
         assert time.monotonic() < limit
         time.sleep(0.01)
 until(lambda: worker.trouble)
-time.sleep(1.5)
+time.sleep(0.5)
 assert worker.waiting == 50, worker.waiting
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 until(lambda: not worker.waiting)
@@ -234,7 +252,7 @@ def test_a_good_end_writes_what_is_left_at_once(database: Database) -> None:
     worker = StoreWorker(database)
     for number in range(2_500):
         worker.post(put(f"n{number}"))
-    assert worker.close(20.0)
+    assert worker.close(60.0)
     assert len(names(database)) == 2_500
     worker.post(put("late"))
     assert worker.waiting == 0
@@ -251,7 +269,7 @@ async def test_calls_made_before_the_end_are_answered(database: Database) -> Non
     worker = StoreWorker(database)
     calls = [asyncio.ensure_future(worker.call(bump)) for _ in range(20)]  # noqa: TID251 - awaited below
     await asyncio.sleep(0)
-    assert await asyncio.to_thread(worker.close)
+    assert await asyncio.to_thread(worker.close, 60.0)
     assert sorted(await asyncio.gather(*calls)) == list(range(2, 22))
 
 
@@ -275,10 +293,10 @@ def test_an_end_during_a_lock_that_goes_away_in_time_loses_nothing(places: Place
     worker = StoreWorker(database)
     with other.writing():
         worker.post(put("a"))
-        closing = threading.Thread(target=worker.close, args=(10.0,))
+        closing = threading.Thread(target=worker.close, args=(60.0,))
         closing.start()
         time.sleep(0.3)
-    closing.join(15)
+    closing.join(90)
     assert names(other) == {"a"}
     other.close()
     database.close()
@@ -298,19 +316,20 @@ def test_a_database_that_may_only_be_read_keeps_nothing_waiting(places: Places, 
     newer.close()
 
 
-def test_a_change_of_another_process_is_told_within_a_second(
+def test_a_change_of_another_process_is_told_soon(
     worker: StoreWorker, database: Database, environ: dict[str, str]
 ) -> None:
+    assert store_worker.POLL <= 0.5
     program = """
     from codemie_core.store.settings import put_setting
     database = open_database(places, os.environ)
     for line in sys.stdin:
         with database.writing() as connection:
             put_setting(connection, "a", line)
-        print(time.time(), flush=True)
+        print("changed", flush=True)
     """
-    heard: list[tuple[int, float]] = []
-    worker.on_revision(1, lambda seen: heard.append((seen, time.time())))
+    heard: list[int] = []
+    worker.on_revision(1, heard.append)
     other = elsewhere(program, environ)
     try:
         assert other.stdin is not None
@@ -318,14 +337,14 @@ def test_a_change_of_another_process_is_told_within_a_second(
         for change in range(3):
             other.stdin.write("x\n")
             other.stdin.flush()
-            changed = float(other.stdout.readline())
+            assert other.stdout.readline() == "changed\n"
             eventually(lambda: len(heard) > change)  # noqa: B023 - called at once
-            assert heard[-1][1] - changed < 1.0
     finally:
         end(other)
-    assert [seen for seen, _ in heard] == [1, 2, 3]
+    assert heard == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_callback_that_fails_is_called_again(
     worker: StoreWorker, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -344,13 +363,21 @@ def test_a_callback_that_fails_is_called_again(
     assert len(warnings(caplog)) == 2
 
 
-def test_nothing_new_is_not_told(worker: StoreWorker, tmp_path: Path) -> None:
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks for changes many times a second."""
+    monkeypatch.setattr(store_worker, "POLL", 0.02)
+
+
+@pytest.mark.usefixtures("often")
+def test_nothing_new_is_not_told(worker: StoreWorker) -> None:
     heard: list[int] = []
     worker.on_revision(1, heard.append)
-    time.sleep(1.2)  # two looks
+    time.sleep(0.2)
     assert heard == []
 
 
+@pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("others", [False, True])
 async def test_what_a_post_changed_itself_is_not_read_again(
     worker: StoreWorker, database: Database, others: bool
@@ -369,18 +396,21 @@ async def test_what_a_post_changed_itself_is_not_read_again(
             bump(connection)
     worker.post(work)
     await asyncio.to_thread(eventually, lambda: done)
-    await asyncio.sleep(1.2)  # two looks
-    assert bool(heard) is others
+    if others:
+        await asyncio.to_thread(eventually, lambda: heard)
+    else:
+        await asyncio.sleep(0.2)
+        assert heard == []
 
 
 def test_whoever_has_changed_something_has_it_seen_at_once(
     worker: StoreWorker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_worker, "POLL", 60.0)
+    monkeypatch.setattr(store_worker, "POLL", 3600.0)
     seen: list[int] = []
     worker.on_revision(1, seen.append)
     worker.look()
     with database.writing() as connection:
         put_setting(connection, "a", 1)
     worker.look()
-    assert eventually(lambda: seen) < 10.0
+    eventually(lambda: seen)

@@ -83,7 +83,8 @@ def test_a_trace_that_its_client_does_not_sample_is_not_reported(collector: Coll
 def test_metrics_arrive_under_the_names_of_the_conventions(collector: Collector, reporter: Reporter) -> None:
     reporter.report(new_record(), None)
     reporter.report(new_record(), None)
-    collector.wait_for(lambda: len(collector.metrics) == 4)
+    # Each of them is sent again and again, with what came meanwhile.
+    collector.wait_for(lambda: len(collector.metrics) == 4 and _turns(collector) == 2)
     points = collector.metrics["gen_ai.client.token.usage"].histogram.data_points
     tokens = {attributes_of(point.attributes)["gen_ai.token.type"]: (point.count, point.sum) for point in points}
     assert tokens == {"input": (2, 61_024), "output": (2, 600)}
@@ -116,24 +117,23 @@ def test_the_end_sends_what_is_left(monkeypatch: pytest.MonkeyPatch, collector: 
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "60000")
     reporter = reporter_to(collector.url)
     reporter.report(new_record(), None)
-    assert reporter.close()
+    assert reporter.close(within=60)
     assert (len(collector.spans), "codemie.cost" in collector.metrics) == (1, True)
 
 
 @pytest.mark.parametrize("trouble", ["hangs", "is down", "refuses"])
 def test_a_collector_in_trouble_holds_up_neither_turns_nor_the_end(
-    trouble: str, caplog: pytest.LogCaptureFixture
+    trouble: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Whoever waited for it would do so for longer than anything else here may take.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
     with Collector(status=503 if trouble == "refuses" else 200, hang=trouble == "hangs") as collector:
         reporter = reporter_to(f"http://127.0.0.1:{closed_port()}" if trouble == "is down" else collector.url)
         began = time.monotonic()
         for _ in range(5_000):
             reporter.report(new_record(), None)
-        reported = time.monotonic()
         assert not reporter.close(within=0.5)
-        # The exporter gives up after ten seconds.
-        assert time.monotonic() - reported < 8
-        assert reported - began < 8
+        assert time.monotonic() - began < 120
     assert SECRET not in caplog.text
 
 
@@ -143,17 +143,23 @@ def test_an_outage_is_told_once_and_its_end_once(
     # What is refused for good is not tried again.
     collector.status = 400
     reporter = reporter_to(collector.url)
-    for _ in range(3):
-        reporter.report(new_record(), None)
-        seen = len(collector.headers)
-        collector.wait_for(lambda seen=seen: len(collector.headers) > seen + 1)  # type: ignore[misc]  # bound above
+
+    def told(what: str) -> list[str]:
+        return [message for message in caplog.messages if message.startswith(what)]
+
+    reporter.report(new_record(), None)
+    _until(lambda: told("Spans") and told("Metrics"))
     assert reporter.down
+    for _ in range(2):
+        seen = len(collector.headers)
+        reporter.report(new_record(), None)
+        collector.wait_for(lambda seen=seen: len(collector.headers) > seen + 1)  # type: ignore[misc]  # bound above
     collector.status = 200
     reporter.report(new_record(), None)
     collector.wait_for(lambda: bool(collector.spans) and bool(collector.metrics))
     _until(lambda: not reporter.down)
-    reporter.close()
-    spans = [message for message in caplog.messages if message.startswith("Spans")]
+    reporter.close(within=60)
+    spans = told("Spans")
     assert len(spans) == 2
     assert "do not arrive and are dropped; turns go on as before" in spans[0]
     assert "arrive again" in spans[1]
@@ -170,7 +176,12 @@ def test_the_end_leaves_no_thread_behind(collector: Collector) -> None:
     _until(lambda: not [t for t in threading.enumerate() if t.ident not in before and t.name.startswith(names)])
 
 
-def _until(holds: object, within: float = 20.0) -> None:
+def _turns(collector: Collector) -> int:
+    """How many the newest durations are of."""
+    return sum(point.count for point in collector.metrics["gen_ai.client.operation.duration"].histogram.data_points)
+
+
+def _until(holds: object, within: float = 60.0) -> None:
     assert callable(holds)
     deadline = time.monotonic() + within
     while not holds():

@@ -90,14 +90,14 @@ async def test_it_ends_when_the_proxy_does() -> None:
     await until(lambda: watched.feed.live)
     admin.live.end()
     with pytest.raises(NotAnswering):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
     assert not watched.feed.live
 
 
 async def test_it_ends_when_the_token_is_another() -> None:
     watched = Watched(TopAdmin(), "planted-other")
     with pytest.raises(NotAllowed):
-        await asyncio.wait_for(watched.feed.run(), 10)
+        await asyncio.wait_for(watched.feed.run(), 60)
 
 
 @pytest.mark.parametrize(

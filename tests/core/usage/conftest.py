@@ -9,24 +9,12 @@ import pytest
 
 from codemie_core.places import Places
 from codemie_core.store.database import Database, open_database
-from codemie_core.store.place import DATABASE_VARIABLE
-from support.postgres import Postgres, running_postgres
-
-BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
-SQLITE = {"CODEMIE_KEYRING": "0"}
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
+from support.both import BOTH, environ_of
 
 
 @pytest.fixture(params=BOTH)
-def environ(request: pytest.FixtureRequest) -> dict[str, str]:
-    if request.param == "sqlite":
-        return dict(SQLITE)
-    return {**SQLITE, DATABASE_VARIABLE: request.getfixturevalue("postgres").new_database()}
+def environ(request: pytest.FixtureRequest, places: Places) -> Iterator[dict[str, str]]:
+    yield from environ_of(request, places)
 
 
 @pytest.fixture

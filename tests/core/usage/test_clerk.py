@@ -13,7 +13,7 @@ from codemie_core.usage.record import Record
 from codemie_core.usage.turn import Turn
 from support.turns import record_like, turn_like
 
-PATIENCE = 20
+PATIENCE = 60
 """Seconds."""
 
 
@@ -148,5 +148,5 @@ def test_who_has_much_to_do_wakes_less_often_and_hurries_when_asked(
     for _ in range(2):
         for number in range(clerk_module.BUSY):
             clerk.put(turn_like(number=number + 1))
-        assert clerk.drain(30)
+        assert clerk.drain(PATIENCE)
     assert clerk.done == 2 * clerk_module.BUSY

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
 from codemie_core.places import Places
-from codemie_core.store import tables
+from codemie_core.store import tables, worker
 from codemie_core.store.database import Database, open_database
 from codemie_core.store.keeping import Keeping
 from codemie_core.store.shared import take_store
@@ -35,7 +34,7 @@ async def test_turns_are_stored_soon_and_at_the_end_all_of_them(
     await until(lambda: stored(database) == 1)
     for _ in range(700):
         history.put(new_record())
-    assert await history.end(20)
+    assert await history.end(60)
     assert stored(database) == 701
     assert history.shown() == {"stored": 701, "waiting": 0, "lost": 0}
 
@@ -45,24 +44,23 @@ async def test_without_a_database_it_makes_one_and_what_was_put_before_is_in_it(
     history.put(new_record())
     assert not places.proxy.exists()
     history.begin()
-    assert await history.end(10)
+    assert await history.end(60)
     database = open_database(places, SQLITE)
     assert stored(database) == 1
     database.close()
 
 
-async def test_putting_costs_nobody_time(places: Places) -> None:
-    history = History(places, SQLITE)
+async def test_nobody_waits_for_the_database(places: Places, environ: dict[str, str], database: Database) -> None:
+    history = History(places, environ)
     history.begin()
-    records = [new_record(tools=(tool_use(f"c{n}"),)) for n in range(3_000)]
-    took = []
-    for record in records:
-        begun = time.perf_counter()
-        history.put(record)
-        took.append(time.perf_counter() - begun)
-    took.sort()
-    assert took[len(took) // 2] < 100e-6
-    assert await history.end(20)
+    await until(lambda: history._store)
+    # Whoever waited for it would wait for good: it is free when all have been put.
+    with database.writing():
+        for number in range(3_000):
+            history.put(new_record(tools=(tool_use(f"c{number}"),)))
+        assert history.shown()["waiting"] == 3_000
+    assert await history.end(60)
+    assert stored(database) == 3_000
 
 
 async def test_threads_may_put_at_the_same_time(places: Places, environ: dict[str, str], database: Database) -> None:
@@ -74,10 +72,18 @@ async def test_threads_may_put_at_the_same_time(places: Places, environ: dict[st
             history.put(new_record())
 
     await asyncio.gather(*(asyncio.to_thread(some) for _ in range(6)))
-    assert await history.end(20)
+    assert await history.end(60)
     assert stored(database) == history.stored == 3_000
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database in trouble is noticed soon, and tried again soon."""
+    monkeypatch.setattr(worker, "PATIENCE", 0.1)
+    monkeypatch.setattr(worker, "RETRY", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_database_that_another_process_holds_for_long_costs_one_warning_and_no_turn(
     places: Places, environ: dict[str, str], database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,7 +102,7 @@ async def test_a_database_that_another_process_holds_for_long_costs_one_warning_
         for number in range(1_000):
             history.put(new_record(id=f"r{number}"))
             if number % 100 == 0:
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(0.05)
         await until(lambda: history.trouble)
         assert "cannot be used" in history.trouble
         assert history.shown()["waiting"] == 1_000
@@ -110,7 +116,7 @@ async def test_a_database_that_another_process_holds_for_long_costs_one_warning_
         await until(lambda: not history.trouble)
     finally:
         end(other)
-    assert await history.end(10)
+    assert await history.end(60)
     told_of = [line.partition(":")[0] for line in warnings(caplog)]
     assert told_of[0] == "Not stored for now, trying again"
     assert len(told_of) == 2, told_of
@@ -130,7 +136,7 @@ async def test_a_database_that_cannot_be_opened_yet_is_waited_for(
     (places.proxy / "proxy.db").unlink()
     await until(lambda: history.stored == 1)
     assert history.trouble == ""
-    assert await history.end()
+    assert await history.end(60)
     assert [line[:30] for line in warnings(caplog)] == [
         "The history is not stored for ",
         "The database " + str(places.proxy)[:17],
@@ -139,15 +145,17 @@ async def test_a_database_that_cannot_be_opened_yet_is_waited_for(
 
 FULL_DISK = """
 import asyncio, logging, resource
+from codemie_core.store import worker
 from codemie_core.usage.history import History
 from codemie_core.usage.record import Record
 from support.records import new_record
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
+worker.RETRY = 0.1
 open_database(places, os.environ).close()
 history = History(places, os.environ)
 history.begin()
 def until(met):
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 60
     while not met():
         assert time.monotonic() < limit
         time.sleep(0.01)
@@ -158,12 +166,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (used + 20_000, resource.RLIM_INFINITY
 for number in range(2_000):
     history.put(new_record(id=f"r{number}"))
 until(lambda: history.trouble)
-time.sleep(2.5)
+time.sleep(0.7)
 assert history.shown()["waiting"] == 2_000, history.shown()
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 until(lambda: history.stored == 2_001)
 until(lambda: not history.trouble)
-assert asyncio.run(history.end())
+assert asyncio.run(history.end(60))
 database = open_database(places, os.environ)
 with database.reading() as connection:
     print(connection.exec_driver_sql("select count(*) from requests").scalar())
@@ -253,7 +261,7 @@ async def test_one_turn_that_no_database_takes_takes_no_other_along(
         history.put(new_record(id=f"r{number}", started_ms=None if number == 7 else 1))
     history.begin()
     await until(lambda: history.shown().get("refused") == 1)
-    assert await history.end(10)
+    assert await history.end(60)
     assert stored(database) == history.stored == 19
     assert [line.partition(":")[0] for line in warnings(caplog)] == ["A turn was not stored"]
 
@@ -268,7 +276,7 @@ async def test_when_memory_does_not_last_turns_are_lost_and_counted(
     assert (history.shown()["waiting"], history.lost) == (10, 15)
     assert len([line for line in warnings(caplog) if "losing turns" in line]) == 1
     history.begin()
-    assert await history.end(10)
+    assert await history.end(60)
     assert history.stored == 10
 
 
@@ -287,15 +295,16 @@ async def test_the_end_is_bounded_and_tells_what_is_missing(
     history = History(places, environ)
     history.begin()
     await until(lambda: history._store)
+    # Whoever waited for the database would wait for good: it is free when the end has come.
     with database.writing():
         history.put(new_record())
-        begun = time.monotonic()
-        assert not await history.end(0.5)
-        assert time.monotonic() - begun < 10
+        async with asyncio.timeout(60):
+            assert not await history.end(0.5)
     assert any("1 turns are missing in the history: " in line for line in warnings(caplog))
 
 
 @pytest.mark.parametrize("environ", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@pytest.mark.usefixtures("impatient")
 async def test_a_server_that_restarts_costs_no_turn(
     places: Places, environ: dict[str, str], database: Database, postgres: Postgres
 ) -> None:
@@ -311,7 +320,7 @@ async def test_a_server_that_restarts_costs_no_turn(
     finally:
         await asyncio.to_thread(postgres.start)
     await until(lambda: history.stored == 601 and not history.trouble)
-    assert await history.end(20)
+    assert await history.end(60)
     assert stored(database) == 601
 
 
@@ -327,7 +336,7 @@ async def test_a_database_of_a_newer_version_keeps_nothing_and_nothing_waits(
     history.put(new_record())
     assert history.shown()["waiting"] == 0
     assert "update codemie-proxy" in str(history.shown()["trouble"])
-    assert await history.end()
+    assert await history.end(60)
     assert len(warnings(caplog)) == 1
 
 
@@ -345,11 +354,11 @@ def test_without_its_library_it_says_so_once_and_nothing_waits(library: str) -> 
         history = History(Places.from_env(os.environ), os.environ)
         history.put(new_record())
         history.begin()
-        history._opener.join(10)
+        history._opener.join(60)
         history.put(new_record())
         assert history.shown()["waiting"] == 0
         assert "pip install" in history.trouble
-        assert asyncio.run(history.end())
+        assert asyncio.run(history.end(60))
     """
     [said] = outcomes([elsewhere(program, SQLITE, library)])
     assert said.startswith("No history is kept: ")
@@ -367,7 +376,7 @@ async def test_another_part_of_the_proxy_shares_its_thread_and_may_leave_first(
     assert history._store is store
     await asyncio.to_thread(store.release)
     history.put(new_record())
-    assert await history.end(10)
+    assert await history.end(60)
     assert stored(database) == 1
 
 
@@ -384,4 +393,4 @@ async def test_what_is_old_goes_while_it_works(
     await until(lambda: history.stored == 301 and stored(database) == 1)
     history.keep(Keeping(seconds=1.0))
     await until(lambda: stored(database) == 0)
-    assert await history.end(10)
+    assert await history.end(60)

@@ -33,7 +33,7 @@ async def test_payloads_are_stored_with_their_turns_and_sealed_by_the_homes_vaul
     for number in range(120):
         history.put(new_record(id=f"r{number}"), said(f"question {number}"))
     await until(lambda: history.shown().get("payloads") == 120)
-    assert await history.end(10)
+    assert await history.end(60)
     with database.reading() as connection:
         vault = open_vault(places, environ, vault_checks(connection))
         found = load_payload(connection, vault, "r7")
@@ -49,7 +49,7 @@ async def test_at_the_end_payloads_are_packed_and_stored_too(
     await until(lambda: history._store)
     for number in range(60):
         history.put(new_record(id=f"r{number}"), said(f"question {number}"))
-    assert await history.end(20)
+    assert await history.end(60)
     with database.reading() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(tables.payloads)) == 60
 
@@ -67,7 +67,7 @@ async def test_payloads_are_dropped_before_a_turn_is(
     assert shown["payloads_dropped"] > 30
     assert len([line for line in warnings(caplog) if "Payloads are dropped" in line]) == 1
     history.begin()
-    assert await history.end(20)
+    assert await history.end(60)
     assert history.stored == 50
 
 
@@ -78,11 +78,11 @@ async def test_without_its_vault_payloads_are_dropped_and_turns_are_stored(
     history.begin()
     history.put(new_record(), said("one"))
     await until(lambda: history.shown().get("payloads") == 1)
-    assert await history.end()
+    assert await history.end(60)
     (places.proxy / "vault.key").unlink()
     history = History(places, SQLITE)
     history.begin()
     history.put(new_record(), said("two"))
     await until(lambda: history.stored == 1 and history.shown().get("payloads_dropped") == 1)
-    assert await history.end()
+    assert await history.end(60)
     assert any("Payloads are dropped" in line and "vault.key" in line for line in warnings(caplog))

@@ -170,6 +170,6 @@ assert [thread.name for thread in threading.enumerate()] == ["MainThread"], thre
 
 def test_the_list_never_asks_the_network_and_starts_no_thread() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", OFFLINE], env={"PYTHONPATH": str(ADDONS)}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", OFFLINE], env={"PYTHONPATH": str(ADDONS)}, capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,7 +8,7 @@ from codemie_core.usage.reader import Reader
 from codemie_core.usage.stream import StreamMeter
 from soak import fuzz
 
-SEED, ROUNDS, SECONDS = 20_260, 400, 60.0
+SEED, ROUNDS, SECONDS = 20_260, 400, 600.0
 
 
 def test_no_garbage_gets_an_exception_out_of_a_meter_or_changes_a_byte() -> None:

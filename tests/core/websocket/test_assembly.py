@@ -1,5 +1,7 @@
 """Messages that arrive in pieces."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,22 @@ def test_a_message_may_be_as_large_as_the_bound_and_no_byte_larger() -> None:
     assert not assembly.add(b"x", frame_finished=True)
     assert assembly.add(b"y" * 100, frame_finished=True)
     assert assembly.take() == [b"y" * 100]
+
+
+def test_a_large_message_is_there_once() -> None:
+    size = 16 * 1024 * 1024
+    piece = bytes(64 * 1024)
+    assembly = Assembly(size)
+    tracemalloc.start()
+    try:
+        for _ in range(size // len(piece)):
+            assert assembly.add(piece, frame_finished=False)
+        assembly.add(b"", frame_finished=True)
+        (frame,) = assembly.take()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(frame), peak < 1.5 * size) == (size, True)
 
 
 def test_empty_frames_without_end_take_no_memory_and_lose_nothing() -> None:

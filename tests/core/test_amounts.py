@@ -1,6 +1,6 @@
 import pytest
 
-from codemie_core.cli import amounts
+from codemie_core import amounts
 
 
 @pytest.mark.parametrize(
