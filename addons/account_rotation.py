@@ -146,7 +146,7 @@ class AccountRotation(AccountCommands, Addon, priority=16, fail="closed"):
             return
         self.keeper.begin(self._refresh)
         if self.pool.accounts:
-            logger.info("The pool has %d accounts, strategy %s", len(self.pool.accounts), self.pool.strategy)
+            logger.info("Accounts in the pool: %d, strategy %s", len(self.pool.accounts), self.pool.strategy)
 
     async def stop(self) -> None:
         """Save what the pool has learnt."""

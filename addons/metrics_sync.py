@@ -64,6 +64,9 @@ class MetricsSync(Addon, priority=100):
         interval: Annotated[Interval, FromEnv("CODEMIE_SESSION_SYNC_INTERVAL"), FromProfile("sync_interval_ms")] = (
             Field(300.0, ge=1, description="Time between two rounds; a bare number is in milliseconds.")
         )
+        max_retries: Annotated[int, FromEnv("CODEMIE_METRICS_MAX_RETRIES"), FromProfile("sync_max_retries")] = Field(
+            3, ge=0, le=10, description="Further attempts in a round when the API does not answer or is busy."
+        )
         dry_run: Annotated[
             bool,
             FromEnv("CODEMIE_SESSION_DRY_RUN", ON),

@@ -106,7 +106,9 @@ class WebsocketGuard(Addon, priority=12):
 
     def health(self) -> Mapping[str, object]:
         """How many are open, and that they have no bounds where this mitmproxy is not of a tested shape."""
-        return {"bounds": "none"} if self._problem else {"open": len(socket_layer.open_sockets())}
+        if self._problem:
+            return {"bounds": "none"}
+        return {"open": len(socket_layer.open_sockets()), "idle": socket_layer.idle_sockets()}
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """An overload that opens a turn is not passed on: Codex gives up over it, and after a close it asks again.

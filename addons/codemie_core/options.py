@@ -30,6 +30,19 @@ logger = logging.getLogger(__name__)
 PREFIX = "codemie_"
 STORED = "changed by the admin API"
 """The name of that source."""
+_LIST = "this must be a list, like [a, b]"
+_WHOLE = "this must be a whole number"
+_PLAIN: Mapping[str, str] = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "string_type": "this must be text; put it in quotes",
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "bool_type": "this must be true or false",
+    "bool_parsing": "this must be true or false",
+}
+"""pydantic's kinds of errors that it tells in Python's words, by what they mean in a settings file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,4 +273,5 @@ def read[M: BaseModel](options: Any, section: str, model: type[M]) -> M:
 
 
 def _words(error: Any) -> str:
-    return str(error["msg"]).removeprefix("Value error, ")
+    told = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "this must be", 1)
+    return _PLAIN.get(error["type"], told)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from codemie_core.access.own_address import HELP, LEADS_BACK, LOOP
 from codemie_core.egress import Egress
 from codemie_core.errors import Problem
 
@@ -23,6 +25,8 @@ class Reason(StrEnum):
     DNS_FAILED = "dns_failed"
     TLS_FAILED = "tls_failed"
     CERTIFICATE_REFUSED = "certificate_refused"
+    LEADS_BACK = "leads_back"
+    PROXY_REFUSED = "proxy_refused"
     CONNECT_TIMEOUT = "connect_timeout"
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
     IDLE_TIMEOUT = "idle_timeout"
@@ -221,6 +225,8 @@ _PROBLEMS: dict[Reason, tuple[int, str, str]] = {
         "upstream_certificate_refused",
         "The certificate of the model API is not trusted",
     ),
+    Reason.LEADS_BACK: (400, "upstream_is_this_proxy", f"The address of the model API {LEADS_BACK}"),
+    Reason.PROXY_REFUSED: (400, "outbound_proxy_refused", "The outbound proxy does not lead us to the model API"),
     Reason.CONNECT_TIMEOUT: (
         504,
         "upstream_connect_timeout",
@@ -239,11 +245,23 @@ _PROBLEMS: dict[Reason, tuple[int, str, str]] = {
     Reason.REJECTED: (502, "upstream_rejected", "The answer of the model API was rejected"),
 }
 
+_HELP: dict[Reason, str] = {
+    Reason.LEADS_BACK: f"{HELP}.",
+    Reason.CERTIFICATE_REFUSED: "Where a company inspects TLS, codemie_upstream_attempts_ca_file names its authority.",
+    Reason.PROXY_REFUSED: "Look at the user and the password in HTTPS_PROXY where this proxy was started, or ask those "
+    "who run the other one whether it allows this address. Trying again does not help.",
+}
+
 
 def problem_of(failure: Failure) -> Problem:
-    """The failure as an error for the client: a 4xx would be final for agents, so these are 502 and 504."""
+    """The failure as an error for the client. A 4xx is final for agents, so these are 502 and 504.
+
+    All but two: what leads back here, and an outbound proxy that wants another password, do so until somebody changes
+    a setting. Agents would ask for minutes, and each time show a wrong password once more.
+    """
     status, code, message = _PROBLEMS[failure.reason]
     retry = "Trying again may help." if retried_by_default(AttemptPlan(), failure) or status == 504 else ""
+    retry = _HELP.get(failure.reason, retry)
     detail = f" ({failure.detail})" if failure.detail else ""
     return Problem(failure.status or status, code, f"{message}{detail}. {retry}".strip())
 
@@ -255,15 +273,36 @@ _DNS_WORDS = (
     "temporary failure in name",
 )
 _CERTIFICATE_WORDS = ("certificate verify failed", "hostname mismatch", "ip address mismatch")
+_CONNECT_ANSWERED = re.compile(r"refused HTTP CONNECT request: (?P<answer>(?P<status>\d{3}).*)", re.DOTALL)
+_MAY_PASS = (408, 425, 429)
 
 
-def connect_failure(error: str, tcp_established: bool) -> Failure:
-    """Sort the text of a failed connect. mitmproxy hands on only the text of the exception (proxy/server.py)."""
+def connect_failure(error: str, tcp_established: bool, outbound: str = "") -> Failure:
+    """Sort the text of a failed connect. mitmproxy hands on only the text of the exception (proxy/server.py).
+
+    `outbound` is the host:port of the proxy that lies on the way, if one does.
+    """
+    if LOOP in error:
+        return Failure(Reason.LEADS_BACK)
     lowered = error.lower()
-    if any(word in lowered for word in _DNS_WORDS):
+    dns = any(word in lowered for word in _DNS_WORDS)
+    if dns and not outbound:
         return Failure(Reason.DNS_FAILED)
     if any(word in lowered for word in _CERTIFICATE_WORDS):
         return Failure(Reason.CERTIFICATE_REFUSED, error)
     if tcp_established:
         return Failure(Reason.TLS_FAILED, error)
+    if outbound:
+        return _on_the_way("its name cannot be resolved" if dns else error, outbound)
     return Failure(Reason.CONNECT_FAILED, error)
+
+
+def _on_the_way(error: str, outbound: str) -> Failure:
+    """It never came to the model API: the outbound proxy said no, or could not be reached itself."""
+    said = _CONNECT_ANSWERED.search(error)
+    if said is None:
+        return Failure(Reason.CONNECT_FAILED, f"through the outbound proxy {outbound}: {error}")
+    status = int(said["status"])
+    # Squid answers 407 to a wrong password, tinyproxy 401, and 5xx when it does not reach the host itself.
+    final = 400 <= status < 500 and status not in _MAY_PASS
+    return Failure(Reason.PROXY_REFUSED if final else Reason.CONNECT_FAILED, f"{outbound} answers {said['answer']}")

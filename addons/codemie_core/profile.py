@@ -81,6 +81,7 @@ class Profile:
     """Does CodeMie's CLI send what it has collected of a session?"""
     sync_dry_run: bool | None = None
     sync_interval_ms: int | None = None
+    sync_max_retries: int | None = None
 
     @property
     def requires_integration(self) -> bool:
@@ -162,6 +163,7 @@ def _profile(values: Layered, chosen: Chosen) -> Profile:
         sync_enabled=_flag(values, "session", "sync", "enabled", older="metrics"),
         sync_dry_run=_flag(values, "session", "sync", "dryRun", older="metrics"),
         sync_interval_ms=_number(values, "session", "sync", "interval", older="metrics"),
+        sync_max_retries=_number(values, "session", "sync", "maxRetries", older="metrics", least=0),
     )
 
 
@@ -170,9 +172,9 @@ def _flag(values: Layered, *keys: str, older: str = "") -> bool | None:
     return found if isinstance(found, bool) else None
 
 
-def _number(values: Layered, *keys: str, older: str = "") -> int | None:
+def _number(values: Layered, *keys: str, older: str = "", least: int = 1) -> int | None:
     found = _deep(values, keys, older)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= least else None
 
 
 def _deep(values: Layered, keys: tuple[str, ...], older: str) -> object:

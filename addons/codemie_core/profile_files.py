@@ -140,7 +140,9 @@ def choose(global_path: Path, folder: Path | None, name: str | None, asked: str 
     if not name and project.active:
         name, where = project.active, f"{project.path}: activeProfile: "
     only_here = isinstance(name, str) and name in project.profiles
-    own = _File(global_path, _read(global_path, required=must_exist and not only_here))
+    if must_exist and not only_here and not global_path.exists():
+        raise SettingsError(f"there is no profile {name!r}: {global_path} does not exist; 'codemie setup' writes it")
+    own = _File(global_path, _read(global_path, required=False))
     chosen, layer = _own_profile(own, name, where, only_here)
     own_layers = (layer, own.workspace())
     project_layers = _project_layers(project, name, own_layers)

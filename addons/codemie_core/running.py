@@ -88,8 +88,9 @@ def write_entry(places: Places, entry: RunningProxy) -> Path:
 
 
 def remove_entry(places: Places, run_id: str) -> None:
-    """Take it out again."""
-    (places.run / f"{run_id}.json").unlink(missing_ok=True)
+    """Take it out again. Where nothing can be written, it never came in."""
+    with suppress(OSError):
+        (places.run / f"{run_id}.json").unlink()
 
 
 def running_proxies(places: Places) -> Iterator[RunningProxy]:

@@ -15,6 +15,9 @@ from codemie_core.profile import Profile, load_profile
 from codemie_core.settings import load_config_file, nearest
 from codemie_core.store.stored_settings import stored_settings
 
+_FEW = 20
+"""Names that a line may list."""
+
 
 class Configurable(Protocol):
     """An addon, as far as its settings go."""
@@ -111,9 +114,11 @@ def _unknown_in_section(file: str, section: str, value: Any, model: type[BaseMod
 
 
 def did_you_mean(key: str, candidates: Iterable[str]) -> str:
-    """`; did you mean ...?` or nothing."""
-    found = nearest(key, candidates)
-    return f"; did you mean {found!r}?" if found else ""
+    """`; did you mean ...?`, or what there is."""
+    known = list(candidates)
+    if found := nearest(key, known):
+        return f"; did you mean {found!r}?"
+    return f"; there are: {', '.join(known)}" if len(known) <= _FEW else "; `codemie-proxy config show` names them all"
 
 
 def is_addon_name(name: str) -> bool:

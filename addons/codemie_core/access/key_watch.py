@@ -7,20 +7,18 @@ a file that is lost or damaged must never let everybody in.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from codemie_core.access.client_keys import KeyRing, read_ring
 from codemie_core.errors import SettingsError
+from codemie_core.file_signature import Signature, file_signature
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the file."""
-
-type Signature = tuple[int, int, int] | None
 
 _UNREAD: Signature = (-1, -1, -1)
 """Unlike any file: it is read again at the next look."""
@@ -43,7 +41,7 @@ class KeyWatch:
         """Look for the first time. SettingsError when the file is there and cannot be used; the gate stays closed."""
         self._next_look = self._clock() + LOOK_EVERY
         try:
-            self._seen = _signature(self._path)
+            self._seen = file_signature(self._path)
             self.ring = read_ring(self._path)
         except SettingsError as problem:
             self.trouble = str(problem)
@@ -57,7 +55,7 @@ class KeyWatch:
             return
         self._next_look = now + LOOK_EVERY
         try:
-            signature = _signature(self._path)
+            signature = file_signature(self._path)
             if signature != self._seen:
                 # Noted before reading: a change while we read shows at the next look.
                 self._seen = signature
@@ -85,14 +83,3 @@ class KeyWatch:
         if trouble != self.trouble:
             logger.error("Nobody is let in: %s", trouble)
         self.closed, self.trouble, self.ring = True, trouble, KeyRing()
-
-
-def _signature(path: Path) -> Signature:
-    """Changes with the file; None when there is none."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read ({error.strerror}); make it readable") from error
-    return found.st_mtime_ns, found.st_size, found.st_ino

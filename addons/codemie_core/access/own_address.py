@@ -13,10 +13,12 @@ from collections.abc import Sequence
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-LOOP = (
-    "that address leads back to this very proxy. Name the model API instead, as the target of `codemie-proxy start` or "
-    "as the base URL of an agent behind HTTPS_PROXY; and start the proxy without an HTTPS_PROXY that names itself"
+LEADS_BACK = "leads back to this very proxy"
+HELP = (
+    "Name the model API instead: as the target of `codemie-proxy start`, in its --retarget rule, or as the base URL of "
+    "an agent behind HTTPS_PROXY; and start the proxy without an HTTPS_PROXY that names itself"
 )
+LOOP = f"that address {LEADS_BACK}. {HELP}"
 
 
 async def leads_back(host: str, port: int, listening: Sequence[tuple[str, int]]) -> bool:

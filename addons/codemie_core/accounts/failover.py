@@ -9,10 +9,18 @@ from mitmproxy import http
 from codemie_core.accounts.keeper import PoolKeeper
 from codemie_core.accounts.limits import SILENT, read_limits
 from codemie_core.accounts.outfit import Outfit
-from codemie_core.accounts.turn import AGAIN, Left, Turn, is_nobodys_fault, wait_before_next, without
+from codemie_core.accounts.turn import (
+    AGAIN,
+    Left,
+    Turn,
+    is_nobodys_fault,
+    leads_back,
+    wait_before_next,
+    without,
+)
 from codemie_core.accounts.verdicts import Act, Verdict, judge
 from codemie_core.exchange import Attempt, Exchange
-from codemie_core.policy import Failure, Retry
+from codemie_core.policy import Failure, Reason, Retry
 
 
 class Failover:
@@ -52,6 +60,8 @@ class Failover:
             # Where no other account is left, policy may ask the same one again: better than an error.
             turn.settled = False
             return None
+        if failure.reason is Reason.LEADS_BACK:
+            return leads_back(choice.account)
         return left if verdict.reason else None
 
     async def _next(

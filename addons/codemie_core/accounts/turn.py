@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus
 
 from pydantic import SecretStr
 
+from codemie_core.access.own_address import LEADS_BACK
 from codemie_core.accounts.account import Account
 from codemie_core.accounts.empty import Unusable, pool_empty
 from codemie_core.accounts.fallback import with_model
@@ -42,6 +43,8 @@ _OF_THE_ADDRESS = frozenset(
         Reason.DNS_FAILED,
         Reason.TLS_FAILED,
         Reason.CERTIFICATE_REFUSED,
+        Reason.LEADS_BACK,
+        Reason.PROXY_REFUSED,
         Reason.CONNECT_TIMEOUT,
         Reason.RESET,
         Reason.BAD_HEAD,
@@ -131,6 +134,19 @@ def without(ask: Ask, choice: Choice) -> Ask:
 def problem_of(left: Left, now: float, quits_on_429: bool) -> Problem:
     """What the client hears when no account can be had."""
     return left if isinstance(left, Problem) else pool_empty(left, now, quits_on_429)
+
+
+def leads_back(account: Account) -> Problem:
+    """What the client hears when the account was the last one, and its address is the proxy's own."""
+    said, flag = f"The address of the account {account.name}, {account.origin},", "--base-url"
+    if account.outbound_proxy is not None:
+        said, flag = f"The outbound proxy of the account {account.name}", "--outbound-proxy"
+    return Problem(
+        400,
+        "upstream_is_this_proxy",
+        f"{said} {LEADS_BACK}. Until it is removed (codemie-proxy accounts remove {account.name}) and added again with "
+        f"another {flag}, trying again does not help.",
+    )
 
 
 def conversation_key(agent: Agent, conversation_id: str | None, client: str, stored: bool = False) -> str:

@@ -190,6 +190,26 @@ def priority(
     accounts_change.priority(name, number, as_json)
 
 
+@app.command(epilog="Example: codemie-proxy accounts weight team 3")
+def weight(
+    name: Name,
+    number: Annotated[int, typer.Argument(min=1, max=1000, help="3 gets three times as many.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Say which share of the new conversations it gets, among accounts of one priority."""
+    from codemie_core.cli import accounts_change
+
+    accounts_change.weight(name, number, as_json)
+
+
+@app.command(epilog="Example: codemie-proxy accounts reset work")
+def reset(name: Name, as_json: AsJson = False) -> None:
+    """Forget what was heard of its limits, as after new credits: it is asked again at once."""
+    from codemie_core.cli import accounts_change
+
+    accounts_change.reset(name, as_json)
+
+
 @app.command(epilog="Example: codemie-proxy accounts rename work day-job")
 def rename(
     name: Name,

@@ -1,4 +1,4 @@
-"""`codemie-proxy accounts pause`, `resume`, `priority`, `rename` and `remove`: what was done, and what follows."""
+"""`codemie-proxy accounts pause`, `resume`, `priority` and the like: what was done, and what follows."""
 
 from __future__ import annotations
 
@@ -52,6 +52,30 @@ def priority(name: str, number: int, as_json: bool) -> None:
         changed = changes.set_priority(connection, name, number, operator(), now)
     result(f"{changed.account.name} has priority {number} now", _shown(changed, now), as_json)
     _say("It counts for new conversations; those that have an account keep it.")
+
+
+def weight(name: str, number: int, as_json: bool) -> None:
+    """Its share among accounts of one priority."""
+    book = Book()
+    now = book.clock()
+    with book.writing() as connection:
+        changed = changes.set_weight(connection, name, number, operator(), now)
+    result(f"{changed.account.name} has weight {number} now", _shown(changed, now), as_json)
+    _say("It counts for new conversations; those that have an account keep it.")
+
+
+def reset(name: str, as_json: bool) -> None:
+    """Ask it again, whatever was heard of its limits."""
+    book = Book()
+    now = book.clock()
+    with book.writing() as connection:
+        changed = changes.end_limits(connection, name, operator(), now)
+    account, status = changed.account, changed.status
+    text = f"Forgot the limits of {account.name}; it is {words.state_words(account, status, now)}"
+    result(text, _shown(changed, now), as_json)
+    say(NOTICE)
+    if fix := words.remedy(account, status):
+        say(f"To have it back: {fix}")
 
 
 def rename(name: str, new_name: str, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import SecretStr
 
-from codemie_core.accounts.account import Account, Kind
+from codemie_core.accounts.account import Account, Kind, Source
 from codemie_core.accounts.roster import one
 from codemie_core.accounts.trial import SECONDS, Trial, ask, remedy
 from codemie_core.cli.accounts_book import Book
@@ -76,11 +76,16 @@ async def _asked(book: Book, account: Account, vaulted: _Vaulted) -> Trial:
 
 async def _secret(book: Book, account: Account, vaulted: _Vaulted) -> SecretStr:
     """As a proxy would have it: a sign-in is renewed where that is due."""
-    from codemie_core.accounts.secrets import SecretShelf
+    from codemie_core.accounts.secrets import SecretShelf, SecretTrouble
     from codemie_core.cli.auth_accounts import token_of
 
     if account.kind is Kind.OAUTH:
         return await token_of(book, account)
+    variable = account.secret.place
+    if account.secret.source is Source.ENV and variable not in book.environ:
+        raise SecretTrouble(
+            f"account {account.name}: {variable} is not set here; a proxy has it from where it was started"
+        )
 
     async def from_vault(_: Account) -> SecretStr:
         if vaulted.secret is None:

@@ -167,7 +167,7 @@ def chosen_of(book: Book, provider: OAuthProvider, name: str) -> list[Held]:
         return named
     if found:
         names = [held.account.name for held in found]
-        raise SettingsError(f"no account {name!r} is signed in to {provider.name}; there is: {', '.join(names)}")
+        raise SettingsError(f"no account {name!r} is signed in to {provider.name}; there are: {', '.join(names)}")
     raise SettingsError(
         f"nobody is signed in to {provider.name}. Run: {COMMAND} login {provider.name} --name {name or 'NAME'}"
     )

@@ -51,7 +51,7 @@ class AuthContext:
     def of(cls, provider: str, picked: str, url: str, environ: Mapping[str, str] = os.environ) -> AuthContext:
         """From the arguments of a command. SettingsError names what is missing and the option that gives it."""
         if provider not in PROVIDERS:
-            raise SettingsError(f"there is no provider {provider!r} to sign in to; there is: {', '.join(PROVIDERS)}")
+            raise SettingsError(f"there is no provider {provider!r} to sign in to; there are: {', '.join(PROVIDERS)}")
         places = Places.from_env(environ)
         layers = read_layers(places, environ, {"codemie_profile": picked} if picked else {})
         if layers.problems:

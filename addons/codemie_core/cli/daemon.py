@@ -29,7 +29,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Example: codemie-proxy daemon start https://api.anthropic.com",
 )
-Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait, at most, for open requests to end.")]
+PATIENCE = 10.0
+"""Seconds: a turn that is nearly through is not paid for twice, and nobody takes us to hang."""
+Wait = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait, at most, for open requests to end; then they are cut.")
+]
+Now = Annotated[bool, typer.Option("--now", help="Cut open requests at once, as --wait 0 does.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: one object.")]
 
 
@@ -71,21 +76,27 @@ def start(
 
 
 @app.command(epilog="Example: codemie-proxy daemon stop")
-def stop(wait: Wait = 0) -> None:
-    """End it; by force when it has not ended after 15 seconds. Requests that are open then are cut."""
+def stop(wait: Wait = PATIENCE, now: Now = False) -> None:
+    """End it once no request is open, or after a while; by force when it has not ended 15 seconds later.
+
+    Until then it serves as before, and Ctrl+C leaves it as it is.
+    """
     from codemie_core.daemon import control
 
-    _quiet(wait)
+    _quiet(0 if now else wait)
     ended = control.stop(_places())
     typer.echo(f"Ended (it listened on port {ended.port})" if ended else "There was no daemon to end.")
 
 
 @app.command(epilog="Example: codemie-proxy daemon restart")
-def restart(wait: Wait = 0) -> None:
-    """End it and start it with the same arguments on the same port, with the environment of this shell."""
+def restart(wait: Wait = PATIENCE, now: Now = False) -> None:
+    """End it, as `stop` does, and start it with the same arguments on the same port.
+
+    It gets the environment of this shell.
+    """
     from codemie_core.daemon import control
 
-    _quiet(wait)
+    _quiet(0 if now else wait)
     _tell(control.restart(_places(), os.environ), "runs again")
 
 
@@ -137,7 +148,11 @@ def _places() -> Places:
 def _quiet(seconds: float) -> None:
     from codemie_core.daemon import control
 
-    if seconds and (still := control.quiet(_places(), seconds)):
+    def say(still: int) -> None:
+        words = "1 request is open" if still == 1 else f"{still} requests are open"
+        typer.echo(f"{words}: waiting, {seconds:g} s at most (--now does not)", err=True)
+
+    if still := control.quiet(_places(), seconds, say):
         words = "1 request is still open, and is cut" if still == 1 else f"{still} requests are still open, and are cut"
         typer.echo(words, err=True)
 

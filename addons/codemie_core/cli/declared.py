@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -66,3 +68,26 @@ class Declarations:
             for name in getattr(values, option):
                 if name not in known and not is_addon_name(name):
                     yield str(SettingsError(f"{option}: there is no addon {name!r}{did_you_mean(name, known)}"))
+        yield from _beyond_models(values, layers.environ)
+
+
+def _beyond_models(values: Any, environ: Mapping[str, str]) -> Iterator[str]:
+    """What only an addon looks at when it takes its settings: files, libraries, variables of others."""
+    from codemie_core.telemetry.endpoint import endpoint_for, require_exporter
+    from codemie_core.trust import authorities
+
+    ca_file, endpoint, otlp = (
+        f"codemie_{name}" for name in ("upstream_attempts_ca_file", "telemetry_endpoint", "telemetry_otlp")
+    )
+    try:
+        if named := getattr(values, ca_file, ""):
+            authorities(Path(named), ca_file)
+    except SettingsError as problem:
+        yield str(problem)
+    try:
+        if getattr(values, otlp, False):
+            require_exporter(otlp)
+            endpoint_for("traces", getattr(values, endpoint), endpoint, environ)
+            endpoint_for("metrics", getattr(values, endpoint), endpoint, environ)
+    except SettingsError as problem:
+        yield str(problem)

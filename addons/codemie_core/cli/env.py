@@ -41,7 +41,23 @@ def env(
     ] = None,
     shell: Annotated[Form | None, typer.Option(help="Lines for this shell, or JSON.", show_default="$SHELL")] = None,
 ) -> None:
-    """Print the variables that lead an agent to a running proxy, for eval: the daemon's, else the newest that fits."""
+    """Print the variables that lead an agent to a running proxy, for eval: the daemon's, else the newest that fits.
+
+    Codex is led by arguments, so it gets a function of this shell: scripts and editors go past it.
+    """
+    from codemie_core.errors import CodemieError
+    from codemie_core.launch.shells import FAILED
+
+    form = shell or _form()
+    try:
+        typer.echo(_lines(agent, via, target, form))
+    except CodemieError:
+        if form is not Form.JSON:
+            typer.echo(FAILED)
+        raise
+
+
+def _lines(agent: str, via: Way, target: str | None, form: Form) -> str:
     from codemie_core.errors import SettingsError
     from codemie_core.launch import serving, shells
     from codemie_core.launch.agents import agent_for
@@ -69,11 +85,11 @@ def env(
     for note in prepared.notes:
         remark(note)
     prepared = remembered(known, via.value, url, prepared, environ, outer)
-    form = shell or _form()
-    program = next(iter(known.programs), agent)
-    typer.echo(
-        shells.as_json(prepared) if form is Form.JSON else shells.exported(prepared, program, shells.Shell(form.value))
-    )
+    if form is Form.JSON:
+        return shells.as_json(prepared)
+    program, named = next(iter(known.programs), agent), shells.Shell(form.value)
+    stale = [shells.without_function(program, named)] if known.arguments and not prepared.arguments else []
+    return "\n".join([*stale, shells.exported(prepared, program, named)])
 
 
 def _form() -> Form:

@@ -31,7 +31,7 @@ def export(given: Given, formats: Sequence[str], out: Path | None, force: bool, 
     if bodies and form != "har":
         raise SettingsError("--bodies goes with --har only")
     book = HistoryBook()
-    with book.database() as database:
+    with book.database(given) as database:
         export = _Export(book, database)
         asked = export.filter(given)
         turns = export.turns(asked)

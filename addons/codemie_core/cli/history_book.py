@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from codemie_core.cli.amounts import plain
+from codemie_core.amounts import plain
 from codemie_core.cli.moments import moment_ms
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
@@ -49,6 +49,9 @@ class Given:
     status: str = ""
 
 
+EVERY_TURN = Given()
+
+
 class HistoryBook:
     """One command's look at the store."""
 
@@ -61,8 +64,13 @@ class HistoryBook:
         return round(self.clock() * 1000)
 
     @contextmanager
-    def database(self) -> Iterator[Database | None]:
-        """Opened; None when there is none. Asking creates nothing."""
+    def database(self, given: Given = EVERY_TURN) -> Iterator[Database | None]:
+        """Opened; None when there is none. Asking creates nothing.
+
+        SettingsError for what is `given` wrongly, also where there is nothing to choose from yet.
+        """
+        self._span(given)
+        _status(given.status)
         for library in ("sqlalchemy", "alembic"):
             if find_spec(library) is None:
                 raise SettingsError(f"the history needs the library {library}: pip install 'codemie-proxy[store]'")
@@ -83,12 +91,7 @@ class HistoryBook:
         """What was typed, with names completed. SettingsError when there is no such name, or time."""
         from codemie_core.store.filters import Filter
 
-        since, until = (
-            moment_ms(option, text, self.clock()) if text else None
-            for option, text in (("--since", given.since), ("--until", given.until))
-        )
-        if since is not None and until is not None and since >= until:
-            raise SettingsError(f"--until {given.until} is not after --since {given.since}")
+        since, until = self._span(given)
         return Filter(
             since_ms=since,
             until_ms=until,
@@ -101,6 +104,15 @@ class HistoryBook:
             client_keys=_names(connection, "client_key", "--key", given.client_keys),
             status=_status(given.status),
         )
+
+    def _span(self, given: Given) -> tuple[int | None, int | None]:
+        since, until = (
+            moment_ms(option, text, self.clock()) if text else None
+            for option, text in (("--since", given.since), ("--until", given.until))
+        )
+        if since is not None and until is not None and since >= until:
+            raise SettingsError(f"--until {given.until} is not after --since {given.since}")
+        return since, until
 
 
 def session_id(connection: Connection, start: str) -> str:

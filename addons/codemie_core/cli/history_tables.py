@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from codemie_core.amounts import FOOTNOTE, NONE, UNKNOWN, count, money, plain, share, span, spans, tokens
 from codemie_core.cli.accounts_output import new_table, print_table, say
-from codemie_core.cli.amounts import FOOTNOTE, NONE, UNKNOWN, count, money, plain, share, span, spans, tokens
 
 if TYPE_CHECKING:
     from codemie_core.store.analytics import Latency, ToolFigures

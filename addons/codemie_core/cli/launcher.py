@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -141,9 +142,9 @@ def _is_http_reverse(mode: ProxyMode) -> bool:
 
 
 def require_free(mode: ProxyMode, opts: options.Options) -> None:
-    """SettingsError when something listens where this mode wants to."""
+    """SettingsError when this mode cannot listen where it wants to."""
     host, port = mode.listen_host(opts.listen_host), mode.listen_port(opts.listen_port)
-    if not port or mode.transport_protocol not in ("tcp", "both"):
+    if port is None or mode.transport_protocol not in ("tcp", "both"):
         return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -172,6 +173,8 @@ def run(
     `usual_config`: read mitmproxy's own config.yaml although the arguments name another `confdir`.
     """
     made = functools.partial(Launcher, all_addons=all_addons, ready=ready, usual_config=usual_config)
+    # mitmproxy looks there for its name, and for former options to blame for an error: our --port would be one.
+    sys.argv = ["mitmdump", *arguments]
     tools.run(cast(type[Launcher], made), cmdline.mitmdump, arguments, _filters)
 
 

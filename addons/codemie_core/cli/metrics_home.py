@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from codemie_core import options
-from codemie_core.cli.amounts import plain
+from codemie_core.amounts import plain
 from codemie_core.cli.declared import Declarations
 from codemie_core.errors import SettingsError
 from codemie_core.metrics.batches import tallies, unfinished

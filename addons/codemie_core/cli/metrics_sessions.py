@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import typer
 
 from codemie_core.accounts.words import local
+from codemie_core.amounts import plain
 from codemie_core.cli.accounts_output import new_table, print_rows, print_table
-from codemie_core.cli.amounts import plain
 from codemie_core.cli.metrics_home import MetricsHome, record_states
 from codemie_core.errors import SettingsError
 from codemie_core.metrics.batches import Batch, newest

@@ -126,11 +126,9 @@ def _without_target(options: Mapping[str, str], environ: Mapping[str, str]) -> P
             f"the CodeMie profile {profile.name!r} has no baseUrl, and its provider {profile.provider!r} no address "
             "known here: give TARGET, or add baseUrl to the profile"
         )
-    # Problems in the files are not reported here: the bundle does it, together with all others.
-    return Plan(
-        f"reverse:{DEFAULT_TARGET}",
-        note=f"No TARGET given and no CodeMie profile found: {DEFAULT_TARGET} it is.",
-    )
+    # Problems in the files are not reported here: the bundle does it, together with all others, and does not start.
+    note = "" if layers.problems else f"No TARGET given and no CodeMie profile found: {DEFAULT_TARGET} it is."
+    return Plan(f"reverse:{DEFAULT_TARGET}", note=note)
 
 
 def arguments(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from codemie_core.amounts import count, money, plain, share, short, span, tokens, when
 from codemie_core.cli import history_json, history_tables
 from codemie_core.cli.accounts_output import print_rows, say
-from codemie_core.cli.amounts import count, money, plain, share, short, span, tokens, when
 from codemie_core.cli.history_book import NO_HISTORY, NOTHING_FOUND, NOTHING_YET, Given, HistoryBook, request_id
 from codemie_core.errors import SettingsError
 from codemie_core.redact import redact_text
@@ -39,7 +39,7 @@ def list_(given: Given, limit: int, follow: bool, as_json: bool) -> None:
     book = HistoryBook()
     rows: list[Row] = []
     asked = None
-    with book.database() as database:
+    with book.database(given) as database:
         if database is not None:
             with database.reading() as connection:
                 asked = book.filter(connection, given)

@@ -64,7 +64,7 @@ def run(
     agent: AgentArgument,
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ARGUMENTS]...", help="For the agent, as they are.", show_default=False),
+        typer.Argument(metavar="ARGUMENTS", help="For the agent, as they are.", show_default=False),
     ] = None,
     via: ViaOption = Way.BASE_URL,
     target: TargetOption = None,

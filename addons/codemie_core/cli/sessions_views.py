@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from codemie_core.amounts import count, money, plain, several, share, short, spans, tokens, when
 from codemie_core.cli import history_json, history_tables
 from codemie_core.cli.accounts_output import print_rows
-from codemie_core.cli.amounts import count, money, plain, several, share, short, spans, tokens, when
 from codemie_core.cli.history_book import NO_HISTORY, NOTHING_FOUND, NOTHING_YET, Given, HistoryBook, session_id
 from codemie_core.errors import SettingsError
 
@@ -31,7 +31,7 @@ def list_(given: Given, limit: int, as_json: bool) -> None:
     book = HistoryBook()
     found: list[Session] = []
     asked = None
-    with book.database() as database:
+    with book.database(given) as database:
         if database is not None:
             with database.reading() as connection:
                 asked = book.filter(connection, given)

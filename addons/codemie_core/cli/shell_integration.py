@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Make the names of the agents start them through the proxy: functions in your shell's start file.",
+    epilog="Example: codemie-proxy shell-integration install zsh, then claude in a new shell",
 )
 ShellArgument = Annotated[Shell, typer.Argument(help="Whose start file.", show_default=False)]
 AgentsOption = Annotated[
@@ -86,7 +87,7 @@ def functions(shell: Shell, names: list[str]) -> str:
 def _names(wanted: list[str] | None, every: bool) -> list[str]:
     unknown = [name for name in wanted or () if name not in AGENTS]
     if unknown:
-        raise SettingsError(f"--agent {unknown[0]}: there is no such agent; there is: {', '.join(AGENTS)}")
+        raise SettingsError(f"--agent {unknown[0]}: there is no such agent; there are: {', '.join(AGENTS)}")
     if wanted or every:
         return wanted or list(AGENTS)
     found = [name for name, agent in AGENTS.items() if any(map(shutil.which, agent.programs))]

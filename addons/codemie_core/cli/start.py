@@ -23,6 +23,8 @@ codemie-proxy start --profile work    (a CodeMie profile says where to)
 
 codemie-proxy start --regular    (agents without a base URL setting: HTTPS_PROXY)
 
+codemie-proxy start --regular --retarget api.anthropic.com=https://codemie.example.com/code-assistant-api
+
 codemie-proxy start -- -w flows.mitm --set codemie_hosts=api.example.com"""
 
 PASSED_ON = "codemie_core.cli.start.passed_on"
@@ -52,7 +54,7 @@ def start(
         str | None,
         typer.Argument(
             help="The model API, as a URL with an optional path. Without it: the base URL of the CodeMie profile, "
-            "else https://api.anthropic.com.",
+            "else that of its provider, else https://api.anthropic.com.",
             show_default=False,
         ),
     ] = None,
@@ -65,8 +67,7 @@ def start(
     retarget: Annotated[
         list[str] | None,
         typer.Option(
-            help="With --regular: send the model calls of a host elsewhere, like "
-            "api.anthropic.com=https://codemie.example.com/code-assistant-api. May be given several times.",
+            help="With --regular: send the model calls of a host elsewhere; can be repeated.",
             metavar="HOST=URL",
             show_default=False,
         ),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from codemie_core.amounts import when
 from codemie_core.cli import history_json, history_tables
-from codemie_core.cli.amounts import when
 from codemie_core.cli.history_book import NOTHING_FOUND, NOTHING_YET, Given, HistoryBook
 from codemie_core.cli.moments import moment_ms
 from codemie_core.errors import SettingsError
@@ -48,7 +48,7 @@ def show(given: Given, by: str, bucket: str, last_session: bool, limit: int, as_
     if bool(by) + bool(bucket) + last_session > 1:
         raise SettingsError("--by, --bucket and --last-session do not go together: choose one")
     book = HistoryBook()
-    with book.database() as database:
+    with book.database(given) as database:
         if database is None:
             typer.echo("{}" if as_json else NOTHING_YET)
             return

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +91,19 @@ def start(places: Places, order: Order, environ: Mapping[str, str], folder: Path
         return _start(places, order, environ, folder), True
 
 
-def quiet(places: Places, seconds: float) -> int:
-    """Wait until no request is open, for so long at most; how many are open then, as far as the proxy tells."""
-    deadline = time.monotonic() + seconds
+def quiet(places: Places, seconds: float, say: Callable[[int], None] = lambda _: None) -> int:
+    """Wait until no request is open, for so long at most; how many are open then, as far as the proxy tells.
+
+    `say` hears how many are waited for, whenever that changes.
+    """
+    deadline, told = time.monotonic() + seconds, 0
     while True:
         still = _open_requests(look(places).health)
         if not still or time.monotonic() >= deadline:
             return still
+        if still != told:
+            say(still)
+            told = still
         time.sleep(0.2)
 
 
@@ -280,7 +286,17 @@ def _taken(descriptor: int) -> bool:
 def _open_requests(health: Mapping[str, Any] | None) -> int:
     try:
         # The question for its health is one of them.
-        return max(0, int((health or {})["counters"]["exchanges"]["open"]) - 1)
+        still = int((health or {})["counters"]["exchanges"]["open"]) - 1
+    except (KeyError, TypeError, ValueError):
+        return 0
+    return max(0, still - _idle_sockets(health or {}))
+
+
+def _idle_sockets(health: Mapping[str, Any]) -> int:
+    """WebSockets on which nobody waits for an answer: Codex holds one as long as it runs, and connects again."""
+    try:
+        known = {addon["name"]: addon["details"] for addon in health["addons"]}
+        return int(known["websocket_guard"]["idle"])
     except (KeyError, TypeError, ValueError):
         return 0
 

@@ -9,14 +9,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 _RST_ON_CLOSE = struct.pack("ii", 1, 0)
+_KEPT: list[socket.socket] = []
 
 
 def closed_port(host: str = "127.0.0.1") -> int:
-    """Return a port on which nothing listens: it was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on which nothing listens, and that nobody gets by chance as long as this process lives.
+
+    A server that asks for this very port may have it, as often as it likes: servers reuse addresses.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind((host, 0))
+    _KEPT.append(keeper)
+    port: int = keeper.getsockname()[1]
+    return port
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ class Ledger:
         """
         self._special[whom] = Script(deque(steps), then)
 
-    async def wait_until(self, predicate: Callable[[], bool], timeout: float = 5.0) -> None:
+    async def wait_until(self, predicate: Callable[[], bool], timeout: float = 60.0) -> None:
         """Wait until `predicate()` holds, looked at whenever something happens here.
 
         Raises TimeoutError with the state of the upstream after `timeout` seconds.
@@ -59,19 +59,19 @@ class Ledger:
         finally:
             self._waiters.remove(waiter)
 
-    async def wait_requests(self, n: int, timeout: float = 5.0) -> None:
+    async def wait_requests(self, n: int, timeout: float = 60.0) -> None:
         """Wait until `n` requests have been received with their bodies."""
         await self.wait_until(lambda: self._received_whole >= n, timeout)
 
-    async def wait_finished(self, n: int, timeout: float = 5.0) -> None:
+    async def wait_finished(self, n: int, timeout: float = 60.0) -> None:
         """Wait until `n` answers were sent to their proper end."""
         await self.wait_until(lambda: self.finished >= n, timeout)
 
-    async def wait_cancelled(self, n: int, timeout: float = 5.0) -> None:
+    async def wait_cancelled(self, n: int, timeout: float = 60.0) -> None:
         """Wait until `n` requests have lost their client before their answer was finished."""
         await self.wait_until(lambda: self._cancelled_count >= n, timeout)
 
-    async def wait_connections_closed(self, timeout: float = 5.0) -> None:
+    async def wait_connections_closed(self, timeout: float = 60.0) -> None:
         """Wait until no connection is open."""
         await self.wait_until(lambda: self.open_connections == 0, timeout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -39,8 +40,36 @@ def overriding(around: Surroundings) -> Iterator[Finding]:
             if trap.managed:
                 helps = f"it is an administrator's: ask for {key} to be taken out of {file}"
             yield warning("overriding", words, helps or f"take {key} out of {file}")
+        for finding in (*_by_hand(agent, around), *_by_argument(agent, around)):
+            quiet = False
+            yield finding
     if quiet:
         yield ok("overriding", "no settings file of an agent overrules the proxy")
+
+
+def _by_argument(agent: LaunchAgent, around: Surroundings) -> Iterator[Finding]:
+    """A variable says where to go, and it is led by arguments: of a function of that shell, if `env` has made one."""
+    variable = next(filter(around.environ.get, agent.base_url), "")
+    if variable and agent.arguments:
+        words = (
+            f"{agent.title} passes over {variable}: where a script, xargs, npx or an editor starts it, it goes past us"
+        )
+        yield note("overriding", words, f"codemie-proxy run {agent.name}    (leads it, whoever starts it so)")
+
+
+def _by_hand(agent: LaunchAgent, around: Surroundings) -> Iterator[Finding]:
+    """What `run` and `env` would have brought along, where a shell leads an agent somewhere without them."""
+    variable = next(filter(around.environ.get, agent.base_url), "")
+    if not variable:
+        return
+    look = Look(agent, "base-url", around.home, around.folder or Path("/"), around.environ)
+    usual = traps(look)
+    sets = f'eval "$(codemie-proxy env {agent.name})"    (or start it by codemie-proxy run {agent.name})'
+    for trap in traps(replace(look, by_hand=True)):
+        if trap in usual:
+            continue
+        words = f"{agent.title}, with {variable} set by hand: {trap.file}: {trap.key} {trap.words.partition(': ')[0]}"
+        yield note("overriding", printable(words), sets)
 
 
 def _found(agent: LaunchAgent, around: Surroundings) -> dict[Trap, list[str]]:

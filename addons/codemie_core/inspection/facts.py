@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codemie_core.cli.amounts import count, money, several, span
+from codemie_core.amounts import count, money, several, span
 from codemie_core.usage.answer import Answer
 from codemie_core.usage.usage import Usage
 

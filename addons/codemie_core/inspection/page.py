@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from codemie_core.cli.amounts import several
+from codemie_core.amounts import several
 from codemie_core.inspection.talk import Asking, Kind, Message, Part, paired
 from codemie_core.json_text import loads
 from codemie_core.usage.json_values import without_halves, written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from codemie_core.cli.amounts import money, several, tokens
+from codemie_core.amounts import money, several, tokens
 from codemie_core.inspection.facts import Facts, facts_of
 
 

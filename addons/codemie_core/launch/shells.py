@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from codemie_core.launch.environment import Prepared
 
 
+KNOWN = (
+    "# {program} is led by arguments, which a function of this shell{children} adds. Started otherwise (by command, "
+    "xargs, npx, make, an editor) it goes past the proxy: there say codemie-proxy run {program}"
+)
+FAILED = "false;"
+"""For `eval`, which would have succeeded with nothing: what stands behind it must not go past the proxy."""
+_OURS = "model_provider=codemie-proxy"
+
+
 class Shell(StrEnum):
     """Those we write for. zsh takes what bash takes."""
 
@@ -29,7 +38,10 @@ def exported(prepared: Prepared, program: str, shell: Shell) -> str:
         lines = [f"unset {name};" for name in prepared.removed]
         lines += [f"export {name}={shlex.quote(value)};" for name, value in prepared.set.items()]
     if prepared.arguments:
+        lines.insert(0, KNOWN.format(program=program, children=" and its bash scripts" if shell is Shell.BASH else ""))
         lines.append(function(program, ("command", program, *prepared.arguments), shell))
+        if shell is Shell.BASH:
+            lines.append(f'[ -z "${{BASH_VERSION-}}" ] || export -f {program};')
     return "\n".join(lines)
 
 
@@ -37,6 +49,13 @@ def as_json(prepared: Prepared) -> str:
     """For programs."""
     found = {"set": dict(prepared.set), "unset": prepared.removed, "arguments": prepared.arguments}
     return json.dumps(found, indent=2)
+
+
+def without_function(program: str, shell: Shell) -> str:
+    """A line that takes the function away that an earlier `env` has made, and nobody else's."""
+    if shell is Shell.FISH:
+        return f"functions {program} 2>/dev/null | string match -q '*{_OURS}*'; and functions -e {program}; or true;"
+    return f'case "$(typeset -f {program})" in (*{_OURS}*) unset -f {program};; esac;'
 
 
 def function(name: str, command: Sequence[str], shell: Shell) -> str:

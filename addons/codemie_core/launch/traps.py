@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from codemie_core.interception.trust import TRUST_VARIABLES
 from codemie_core.launch.agent_files import inside, read_assignments, read_json, read_toml
 from codemie_core.launch.agents import LaunchAgent
+from codemie_core.launch.defaults import lacking
 from codemie_core.launch.environment import Via
 from codemie_core.logs.log_text import printable
 from codemie_core.scope import host_matches
@@ -61,6 +62,8 @@ class Look:
     environ: Mapping[str, str]
     arguments: Sequence[str] = ()
     """Those of the user."""
+    by_hand: bool = False
+    """Is it started without `run` and `env`, and so without what these bring along?"""
 
     def configured(self, variable: str, usual: str) -> Path:
         """The folder that this variable names, else the usual one below the home folder."""
@@ -125,7 +128,11 @@ def codex_config(look: Look) -> tuple[Path, Mapping[str, Any], str]:
     """Codex' configuration: the file, what is in it, and the profile in force; "" when there is none."""
     file = look.configured("CODEX_HOME", ".codex") / "config.toml"
     config = read_toml(file)
-    return file, config, str(_argument(look.arguments, "-p", "--profile") or config.get("profile") or "")
+    profile = str(_argument(look.arguments, "-p", "--profile") or config.get("profile") or "")
+    # Tables of that name are those of older versions.
+    own = read_toml(file.parent / f"{profile}.config.toml") if profile else {}
+    providers = {**inside(config, "model_providers"), **inside(own, "model_providers")}
+    return file, {**config, **own, "model_providers": providers}, profile
 
 
 def _codex_config(look: Look) -> Iterator[Trap]:
@@ -169,18 +176,33 @@ def _gemini_settings(look: Look) -> Iterator[Trap]:
         return
     home, system = look.configured("GEMINI_CLI_HOME", ""), look.environ.get("GEMINI_CLI_SYSTEM_SETTINGS_PATH")
     managed = (Path(system),) if system else GEMINI_MANAGED
-    lowest = look.environ.get("GEMINI_CLI_SYSTEM_DEFAULTS_PATH")
     own = [folder / ".gemini/settings.json" for folder in (home, look.folder)]
-    files = dict.fromkeys((*own, *managed, *([Path(lowest)] if lowest else ())))
-    chosen = [(file, *choice) for file in files for choice in _gemini_choices(read_json(file))]
+    chosen = _chosen((*own, *managed))
+    if _open_to_choice(chosen):
+        chosen += _chosen(_gemini_lowest(look))
     for file, key, value in chosen:
         if value != "gemini-api-key":
             words = f"is {value!r}, which has no base URL: make it 'gemini-api-key', or use --via https-proxy"
             yield Trap(file, key, words)
-    if all(key == _ENFORCED for _, key, _ in chosen):
+    if _open_to_choice(chosen) and (look.by_hand or not lacking(look.agent, look.via, look.environ)):
         # A base URL alone makes it choose a way to sign in that it then calls invalid.
         words = "is not set, and with a base URL it has to be: make it 'gemini-api-key', or use --via https-proxy"
         yield Trap(home / ".gemini/settings.json", "security.auth.selectedType", words)
+
+
+def _gemini_lowest(look: Look) -> Iterator[Path]:
+    """The file whose settings count less than all others."""
+    if look.agent.defaults is not None:
+        named = look.environ.get(look.agent.defaults.variable)
+        yield from (Path(named),) if named else map(Path, look.agent.defaults.files)
+
+
+def _chosen(files: Iterable[Path]) -> list[tuple[Path, str, str]]:
+    return [(file, *choice) for file in dict.fromkeys(files) for choice in _gemini_choices(read_json(file))]
+
+
+def _open_to_choice(chosen: Sequence[tuple[Path, str, str]]) -> bool:
+    return all(key == _ENFORCED for _, key, _ in chosen)
 
 
 def _gemini_choices(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

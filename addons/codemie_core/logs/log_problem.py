@@ -20,7 +20,14 @@ MILD = frozenset({"refused", "proxy_stopped"})
 _NAMES = {
     **dict.fromkeys((Reason.CONNECT_TIMEOUT, Reason.FIRST_BYTE_TIMEOUT, Reason.IDLE_TIMEOUT), "TimeoutError"),
     **dict.fromkeys(
-        (Reason.CONNECT_FAILED, Reason.DNS_FAILED, Reason.TLS_FAILED, Reason.CERTIFICATE_REFUSED, Reason.RESET),
+        (
+            Reason.CONNECT_FAILED,
+            Reason.DNS_FAILED,
+            Reason.TLS_FAILED,
+            Reason.CERTIFICATE_REFUSED,
+            Reason.PROXY_REFUSED,
+            Reason.RESET,
+        ),
         "NetworkError",
     ),
 }

@@ -29,6 +29,7 @@ class SyncPlan:
     """X-CodeMie-CLI."""
     foreign: bool = False
     """Sessions of CodeMie's CLI too? Only when it does not send them itself."""
+    max_retries: int = 3
 
 
 def new_batches(found: Found, entries: Sequence[Entry], plan: SyncPlan) -> list[tuple[Batch, tuple[str, ...]]]:

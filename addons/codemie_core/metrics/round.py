@@ -181,7 +181,7 @@ class Round:
             return None
         if self._api is None:
             client = await self._open_now.enter_async_context(await self._tools.connect())
-            self._api = MetricsApi(self._plan.url, client, sleep=self._tools.sleep)
+            self._api = MetricsApi(self._plan.url, client, sleep=self._tools.sleep, max_retries=self._plan.max_retries)
         verdict = await self._api.post(letter, session)
         if verdict.outcome is Outcome.EXPIRED:
             newer = await self._tools.sign_in.renewed()

@@ -53,6 +53,8 @@ class Chosen(Protocol):
     @property
     def dry_run(self) -> bool: ...
     @property
+    def max_retries(self) -> int: ...
+    @property
     def layout(self) -> Layout: ...
     @property
     def schema_version(self) -> Schema: ...
@@ -71,6 +73,7 @@ class Wanted:
     enabled: bool = True
     interval: float = 300.0
     dry_run: bool = False
+    max_retries: int = 3
     layout: Layout = "current"
     schema: Schema = "v2"
     path: str = "/v1/metrics"
@@ -85,6 +88,7 @@ class Wanted:
             enabled=chosen.enabled,
             interval=chosen.interval,
             dry_run=chosen.dry_run,
+            max_retries=chosen.max_retries,
             layout=chosen.layout,
             schema=chosen.schema_version,
             path=chosen.path,
@@ -143,6 +147,7 @@ class Service:
             __version__,
             wanted.cli,
             foreign=not cli_sends(self._profile, self._environ),
+            max_retries=wanted.max_retries,
         )
 
     def begin(self) -> None:

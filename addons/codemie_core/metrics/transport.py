@@ -23,8 +23,8 @@ from codemie_core.sso.expiry import sign_of_expiry
 from codemie_core.sso.session import Session
 from codemie_core.web import USER_AGENT
 
-RETRIES = (1.0, 2.0, 5.0)
-"""Seconds before each further attempt."""
+PAUSES = (1.0, 2.0, 5.0)
+"""Seconds before each further attempt; before all others the last."""
 LONGEST_ANSWER = 64 * 1024
 LONGEST_WHY = 200
 LONGEST_VALUE = 256
@@ -102,14 +102,16 @@ class MetricsApi:
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         timeout: float = TIMEOUT,
+        max_retries: int = len(PAUSES),
     ) -> None:
         self.url = url
+        self._pauses = [PAUSES[min(number, len(PAUSES) - 1)] for number in range(max_retries)]
         self._client, self._sleep, self._timeout = client, sleep, timeout
 
     async def post(self, letter: Letter, session: Session) -> Verdict:
         """Send it, several times if nobody answers. Every attempt is the same, byte for byte."""
         verdict = await self._try(letter, session)
-        for attempts, pause in enumerate(RETRIES, 2):
+        for attempts, pause in enumerate(self._pauses, 2):
             if verdict.outcome is not Outcome.UNREACHABLE:
                 break
             await self._sleep(pause)

@@ -160,7 +160,7 @@ def provider_named(places: Places, environ: Mapping[str, str], name: str) -> OAu
     names = ["codemie", *known]
     close = nearest(name, names)
     meant = f"did you mean {close!r}? " if close else ""
-    raise UnknownProvider(f"there is no provider {name!r} to sign in to; {meant}there is: {', '.join(names)}")
+    raise UnknownProvider(f"there is no provider {name!r} to sign in to; {meant}there are: {', '.join(names)}")
 
 
 def is_safe_url(url: str) -> bool:

@@ -4,6 +4,8 @@ Toward HTTP/1 clients mitmproxy stops reading from the upstream when the client'
 HTTP/2 clients it queues without bound whatever their flow-control window does not take. So the queue is watched: while
 one stream's queue is full, the reader of its HTTP/1 upstream waits, and an HTTP/2 upstream gets no more window for it.
 Other streams of the same client go on.
+
+Whoever bounds the silence of an upstream asks `is_held_up` first: one that is not read from cannot be heard.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._http2 import StreamState
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 from mitmproxy.proxy.server import ConnectionHandler
+
+from codemie_core.seams.handlers import handler_of
 
 MAX_QUEUED = 1024 * 1024
 """Bytes per stream; what is on its way already still arrives."""
@@ -85,6 +89,17 @@ def backlog_of(client: Client) -> Backlog | None:
     if client.alpn != b"h2":
         return None
     return _backlogs.setdefault(client, Backlog())
+
+
+def is_held_up(client: Client) -> bool:
+    """Does this client not take what is written for it, so that mitmproxy reads nothing more that is for it?"""
+    handler = handler_of(client)
+    transport = handler.transports.get(client) if handler is not None else None
+    if transport is None or not isinstance(transport.writer, asyncio.StreamWriter):
+        return False
+    output = transport.writer.transport
+    # Once it has been full, mitmproxy waits until it is below this mark.
+    return output.get_write_buffer_size() > output.get_write_buffer_limits()[0]
 
 
 def hold_back(handler: ConnectionHandler) -> None:

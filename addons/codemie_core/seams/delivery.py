@@ -30,7 +30,7 @@ from codemie_core.decoding import stream_decoder
 from codemie_core.exchange import Attempt, Exchange, Terminal
 from codemie_core.gate import CommitGate, ErrorEvent, Gate
 from codemie_core.policy import Failure, Reason
-from codemie_core.seams.backpressure import backlog_of
+from codemie_core.seams.backpressure import backlog_of, is_held_up
 from codemie_core.seams.client_stream import ClientStream
 from codemie_core.seams.kept_body import KeptBody
 from codemie_core.seams.responses import (
@@ -229,8 +229,9 @@ class Delivery(ClientStream):
 
     def keep_alive(self) -> layer.CommandGenerator[None]:
         backlog = backlog_of(self.context.client)
-        if backlog is not None and backlog.is_full(self.stream_id):
-            yield from self.wait(self._patience)  # It is the client that does not read.
+        if is_held_up(self.context.client) or (backlog is not None and backlog.is_full(self.stream_id)):
+            self._last_byte = time.monotonic()  # It is the client that does not read.
+            yield from self.wait(self._patience)
             return
         silence = time.monotonic() - self._last_byte
         idle = self.plan.idle_timeout or math.inf

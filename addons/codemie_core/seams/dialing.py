@@ -6,14 +6,16 @@ departure would be noticed meanwhile. A Dial is the same command, answered by an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from weakref import WeakSet
 
 from mitmproxy.connection import Connection, ConnectionState, Server
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer
 from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.utils import human
 
-from codemie_core.policy import Failure, connect_failure
+from codemie_core.policy import Failure, Reason, connect_failure
 
 _given_up: WeakSet[Connection] = WeakSet()
 """Connections that nobody waits for any more, though their making may go on."""
@@ -62,7 +64,14 @@ def why_not_connected(http_layer: HttpLayer, dial: Dial, error: str) -> Failure:
         tcp_established = connection.timestamp_tcp_setup is not None
         connection.error = None
         _forget(http_layer, connection)
-    return connect_failure(error, tcp_established)
+    outbound = human.format_address(dial.via[1]) if dial.via else ""
+    failure = connect_failure(error, tcp_established, outbound)
+    return replace(failure, detail=_dialed(dial)) if failure.reason is Reason.LEADS_BACK else failure
+
+
+def _dialed(dial: Dial) -> str:
+    host, port = dial.via[1] if dial.via else dial.address
+    return f"the outbound proxy on the way to it is {host}:{port}" if dial.via else f"{host}:{port}"
 
 
 def forget_given_up(http_layer: HttpLayer) -> None:

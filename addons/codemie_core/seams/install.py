@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import collections
 
-from mitmproxy import ctx
 from mitmproxy.connection import Connection
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1
-from mitmproxy.proxy.server import ConnectionHandler
 
 from codemie_core.seams.attempts import AttemptStream
 from codemie_core.seams.backpressure import BoundedHttp2Client, hold_back
 from codemie_core.seams.dialing import answer_every_dial
+from codemie_core.seams.handlers import handler_of
 from codemie_core.seams.shape import Shape, require
 from codemie_core.seams.wire_errors import BoundedHttp1Client, JsonHttp1Server, JsonHttp2Server, make_body_reader
 
@@ -71,19 +70,12 @@ def prepare_connection(client: Connection, max_upstream_connections: int) -> Non
 
     It opens at most five connections at a time to an address, and forgets a dial whose peer resets at once.
     """
-    if handler := _handler_of(client):
+    if handler := handler_of(client):
         handler.max_conns = collections.defaultdict(lambda: asyncio.Semaphore(max_upstream_connections))
         answer_every_dial(handler)
 
 
 def prepare_http2(client: Connection) -> None:
     """The client speaks HTTP/2, and mitmproxy would hold whatever it does not read."""
-    if handler := _handler_of(client):
+    if handler := handler_of(client):
         hold_back(handler)
-
-
-def _handler_of(client: Connection) -> ConnectionHandler | None:
-    """What drives the connection of this client; nothing does in a replay."""
-    proxyserver = ctx.master.addons.get("proxyserver")
-    found: ConnectionHandler | None = proxyserver.connections.get(client.id) if proxyserver else None
-    return found

@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import wsproto
 from mitmproxy import ctx, http
@@ -24,8 +24,6 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import websocket as websocket_layers
 from mitmproxy.proxy.layers.websocket import (
-    Fragmentizer,
-    WebsocketConnection,
     WebsocketEndHook,
     WebsocketLayer,
     WebsocketMessageHook,
@@ -35,12 +33,13 @@ from mitmproxy.proxy.layers.websocket import (
 from mitmproxy.websocket import WebSocketMessage
 from wsproto.connection import ConnectionState
 from wsproto.frame_protocol import CloseReason, Opcode
-from wsproto.utilities import LocalProtocolError
 
 from codemie_core.containment import Mishap
 from codemie_core.exchange import BOOK, Terminal
 from codemie_core.policy import Reason
+from codemie_core.seams.backpressure import is_held_up
 from codemie_core.seams.shape import Shape
+from codemie_core.seams.socket_side import Side, frames_of
 from codemie_core.websocket import closing
 from codemie_core.websocket.assembly import Assembly
 from codemie_core.websocket.closing import Close, Ending
@@ -82,7 +81,7 @@ class _Current:
 
 
 CURRENT = _Current()
-_guarded: WeakSet[http.HTTPFlow] = WeakSet()
+_guarded: WeakKeyDictionary[http.HTTPFlow, OpenTurns] = WeakKeyDictionary()
 
 
 class CloseAsked(events.MessageInjected[Ending]):
@@ -92,6 +91,8 @@ class CloseAsked(events.MessageInjected[Ending]):
 class GuardedWebsocketLayer(WebsocketLayer):
     """One WebSocket of a client."""
 
+    client_ws: Side
+    server_ws: Side
     _state: Callable[[events.Event], layer.CommandGenerator[None]] | None = None
 
     def __init__(self, context: Context, flow: http.HTTPFlow) -> None:
@@ -111,23 +112,18 @@ class GuardedWebsocketLayer(WebsocketLayer):
         limits = self._limits
         agreed: str = self.flow.response.headers.get("sec-websocket-extensions", "")
         readable = agreed_deflate(agreed, limits.max_message) is not None
-        ends = (
-            (wsproto.ConnectionType.SERVER, self.context.client),
-            (wsproto.ConnectionType.CLIENT, self.context.server),
-        )
-        self.client_ws, self.server_ws = (
-            WebsocketConnection(kind, agreed_deflate(agreed, limits.max_message), conn=conn) for kind, conn in ends
-        )
+        self.client_ws = Side(wsproto.ConnectionType.SERVER, agreed, limits.max_message, self.context.client)
+        self.server_ws = Side(wsproto.ConnectionType.CLIENT, agreed, limits.max_message, self.context.server)
         self._parts = {ws: Assembly(limits.max_message) for ws in (self.client_ws, self.server_ws)}
         self._kept = KeptMessages(limits.keep_messages, limits.keep_bytes)
-        self._awaited: set[WebsocketConnection] = set()
-        self._deaf: set[WebsocketConnection] = set()
+        self._awaited: set[Side] = set()
+        self._deaf: set[Side] = set()
         self._turns = OpenTurns()
         plan = self._exchange.plan
         self._patience = plan.idle_timeout if plan is not None else 0.0
         self._heard = 0.0
         self._timer: commands.RequestWakeup | None = None
-        _guarded.add(self.flow)
+        _guarded[self.flow] = self._turns
         yield WebsocketStartHook(self.flow)
         self._state = self._guard
         if not readable:
@@ -168,7 +164,7 @@ class GuardedWebsocketLayer(WebsocketLayer):
             if self.flow.websocket is None or self.flow.websocket.timestamp_end is not None:
                 return
 
-    def _piece(self, source: WebsocketConnection, said: wsproto.events.Message[Any]) -> layer.CommandGenerator[None]:
+    def _piece(self, source: Side, said: wsproto.events.Message[Any]) -> layer.CommandGenerator[None]:
         text = isinstance(said.data, str)
         parts = self._parts[source]
         if not parts.add(said.data.encode() if text else bytes(said.data), said.frame_finished):
@@ -177,15 +173,15 @@ class GuardedWebsocketLayer(WebsocketLayer):
             yield from self._message(source, parts.take(), Opcode.TEXT if text else Opcode.BINARY)
 
     def _message(
-        self, source: WebsocketConnection, frames: list[bytes], kind: Opcode, injected: bool = False
+        self, source: Side, frames: list[bytes], kind: Opcode, injected: bool = False
     ) -> layer.CommandGenerator[None]:
         assert self.flow.websocket is not None
-        message = WebSocketMessage(kind, source is self.client_ws, b"".join(frames), injected=injected)
+        whole, other = b"".join(frames), self._other(source)
+        message = WebSocketMessage(kind, source is self.client_ws, whole, injected=injected)
         self.flow.websocket.messages.append(message)
         yield WebsocketMessageHook(self.flow)
         if not message.dropped:
-            for frame in _frames(frames, message):
-                yield self._other(source).send2(frame)
+            yield from other.message(frames_of(message, frames, whole), kind)
             if self._turns.said(message.content, message.from_client):
                 yield from self._begin_to_wait()
         self._kept.added(self.flow.websocket.messages)
@@ -201,10 +197,12 @@ class GuardedWebsocketLayer(WebsocketLayer):
         yield self._timer
 
     def _look_at_the_time(self) -> layer.CommandGenerator[None]:
-        """As over HTTP, anything that the upstream sends shows that it is there, a ping too."""
+        """Anything that the upstream sends shows that it is there, a ping too; held up, it can send nothing."""
         self._timer = None
         if not self._turns:
             return
+        if is_held_up(self.context.client):
+            self._heard = time.monotonic()
         left = self._heard + self._patience - time.monotonic()
         if left > 0:
             yield from self._wake_in(left)
@@ -212,9 +210,7 @@ class GuardedWebsocketLayer(WebsocketLayer):
             self._exchange.end(Terminal.TRUNCATED, Reason.IDLE_TIMEOUT)
             yield from self._end(None, closing.SILENT)
 
-    def _closed(
-        self, source: WebsocketConnection, said: wsproto.events.CloseConnection
-    ) -> layer.CommandGenerator[None]:
+    def _closed(self, source: Side, said: wsproto.events.CloseConnection) -> layer.CommandGenerator[None]:
         client = source is self.client_ws
         own = Close(int(said.code), said.reason or "")
         if source.state is ConnectionState.REMOTE_CLOSING:
@@ -230,7 +226,7 @@ class GuardedWebsocketLayer(WebsocketLayer):
             ended = Terminal.REFUSED if client else Terminal.UPSTREAM_ERROR
             yield from self._end(client, closing.broken(client, own), ended, own)
 
-    def _too_large(self, source: WebsocketConnection) -> layer.CommandGenerator[None]:
+    def _too_large(self, source: Side) -> layer.CommandGenerator[None]:
         client = source is self.client_ws
         ending = closing.too_large(client, self._limits.max_message)
         yield from self._end(client, ending, Terminal.REFUSED if client else Terminal.UPSTREAM_ERROR)
@@ -261,7 +257,7 @@ class GuardedWebsocketLayer(WebsocketLayer):
                 yield commands.CloseConnection(ws.conn)
         yield WebsocketEndHook(self.flow)
         self.flow.live = False
-        _guarded.discard(self.flow)
+        _guarded.pop(self.flow, None)
         self._parts.clear()
         self._state = self._linger
         if self._awaited:
@@ -279,31 +275,13 @@ class GuardedWebsocketLayer(WebsocketLayer):
             if late or (
                 isinstance(event, events.ConnectionEvent)
                 and event.connection == ws.conn
-                and _is_over(ws, event, ws in self._deaf)
+                and ws.is_over(event, ws in self._deaf)
             ):
                 self._awaited.discard(ws)
                 yield commands.CloseConnection(ws.conn)
 
-    def _other(self, ws: WebsocketConnection) -> WebsocketConnection:
+    def _other(self, ws: Side) -> Side:
         return self.server_ws if ws is self.client_ws else self.client_ws
-
-
-def _is_over(ws: WebsocketConnection, event: events.ConnectionEvent, deaf: bool) -> bool:
-    if not isinstance(event, events.DataReceived):
-        return isinstance(event, events.ConnectionClosed)
-    if deaf:
-        return False  # wsproto reads no more after a violation, and would only collect what comes.
-    try:
-        ws.receive_data(event.data)
-        return any(isinstance(said, wsproto.events.CloseConnection) for said in ws.events())
-    except LocalProtocolError:
-        return True
-
-
-def _frames(came: list[bytes], message: WebSocketMessage) -> Iterator[wsproto.events.Message[Any]]:
-    """As they came; what somebody has changed in one, for mitmproxy's pieces of it may split a character."""
-    same = message.content == b"".join(came)
-    return Fragmentizer(came if same else [message.content], message.is_text)(message.content)
 
 
 def install() -> str | None:
@@ -341,3 +319,8 @@ def _ask(flow: http.HTTPFlow, ending: Ending) -> None:
 def open_sockets() -> list[http.HTTPFlow]:
     """All that are open now."""
     return list(_guarded)
+
+
+def idle_sockets() -> int:
+    """How many of them have a client that waits for no answer."""
+    return sum(not turns for turns in _guarded.values())

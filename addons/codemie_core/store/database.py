@@ -222,4 +222,6 @@ def _words(where: str, problem: SQLAlchemyError) -> str:
         return f"{DATABASE_VARIABLE}: write postgresql://<user>@host/database"
     # The driver's own words: those of SQLAlchemy hold the statement. A password is in neither.
     cause = str(getattr(problem, "orig", "") or type(problem).__name__).strip().partition("\n")[0]
-    return f"the database {where} cannot be used: {cause}"
+    damaged = any(word in cause for word in ("not a database", "malformed"))
+    fix = "; put a copy from backups/ beside it in its place, or move it away to begin anew" if damaged else ""
+    return f"the database {where} cannot be used: {cause}{fix}"

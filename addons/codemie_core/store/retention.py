@@ -88,10 +88,10 @@ class Sweeper:
         if self._surplus is None:
             sealed = func.coalesce(func.sum(func.octet_length(tables.payloads.c.sealed)), 0)
             payloads = int(connection.execute(select(sealed)).scalar_one())
-            if payloads > self.keeping.bytes:
-                return self._oldest(connection, tables.payloads, most=FEWEST)
             turns = int(connection.execute(text(_SIZE)).scalar_one())
-            self._surplus = max(0, turns - (self.keeping.bytes - payloads) // BYTES_PER_TURN)
+            if payloads and payloads + turns * BYTES_PER_TURN > self.keeping.bytes:
+                return self._oldest(connection, tables.payloads, most=FEWEST)
+            self._surplus = max(0, turns - self.keeping.bytes // BYTES_PER_TURN)
         gone = self._oldest(connection, tables.requests, most=self._surplus) if self._surplus else 0
         self._surplus -= gone
         return gone

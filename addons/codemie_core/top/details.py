@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from codemie_core.cli.amounts import NONE, count, plain, tokens
+from codemie_core.amounts import NONE, count, plain, tokens
 from codemie_core.top.board import Turn
 from codemie_core.top.client import AdminClient, ApiTrouble, part
 from codemie_core.top.feed import items

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from codemie_core.cli.amounts import count, plain, tokens
+from codemie_core.amounts import count, plain, tokens
 from codemie_core.running import RunningProxy
 from codemie_core.top.board import Board
 from codemie_core.top.proxies import address, target

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from codemie_core.cli.amounts import NONE, money, plain, tokens
+from codemie_core.amounts import NONE, money, plain, tokens
 from codemie_core.top.board import Board, Turn
 from codemie_core.top.shapes import Account, Session
 from codemie_core.usage.cost import NANO

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from codemie_core.errors import SettingsError
+from codemie_core.file_signature import file_signature
 from codemie_core.places import Places
 from codemie_core.settings import load_config_file, nearest
 from codemie_core.usage.rates import PER_MTOK, PER_THOUSAND, Rate, Rates
@@ -124,7 +124,7 @@ class PriceOverride:
             return False
         self._next_look = now + LOOK_EVERY
         try:
-            signature = _signature(self.path)
+            signature = file_signature(self.path)
             if signature == self._seen:
                 return False
             # Noted before reading: a change while we read shows at the next look.
@@ -197,13 +197,3 @@ def _rates(tokens: Tokens, long: LongPrompt | None) -> Rates:
         return Rate(base * PER_MTOK, ((long.above, beyond * PER_MTOK),) if long and beyond is not None else ())
 
     return Rates(rate("input"), rate("cache_read"), rate("cache_write"), rate("cache_write_1h"), rate("output"))
-
-
-def _signature(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read ({error.strerror}); make it readable") from error
-    return found.st_mtime_ns, found.st_size, found.st_ino

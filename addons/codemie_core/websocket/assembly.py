@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 MOST_FRAMES = 1000
 
 
@@ -13,7 +15,7 @@ class Assembly:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._frames = [bytearray()]
+        self._frames = [BytesIO()]  # What it holds it gives away without a copy.
         self._begun = False
         self._size = 0
 
@@ -23,14 +25,14 @@ class Assembly:
         if self._size > self._most:
             self.take()
             return False
-        self._frames[-1] += piece
+        self._frames[-1].write(piece)
         self._begun = not (frame_finished and len(self._frames) < MOST_FRAMES)
         if not self._begun:
-            self._frames.append(bytearray())
+            self._frames.append(BytesIO())
         return True
 
     def take(self) -> list[bytes]:
         """The frames of the whole message, and begin the next one."""
-        frames = [bytes(frame) for frame in (self._frames if self._begun else self._frames[:-1])]
-        self._frames, self._begun, self._size = [bytearray()], False, 0
+        frames = [frame.getvalue() for frame in (self._frames if self._begun else self._frames[:-1])]
+        self._frames, self._begun, self._size = [BytesIO()], False, 0
         return frames

@@ -15,7 +15,7 @@ from codemie_core.admin.pages.format import moment, mood_of_account
 from codemie_core.admin.pages.layout import View, acting, badge, box, button, empty, heading, panel, refreshing, say
 from codemie_core.admin.pages.now import FULL, USABLE
 from codemie_core.admin.problems import AdminProblem
-from codemie_core.cli.amounts import several
+from codemie_core.amounts import several
 
 if TYPE_CHECKING:
     from codemie_core.admin.account_info import AccountInfo

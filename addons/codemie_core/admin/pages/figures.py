@@ -12,7 +12,7 @@ from codemie_core.admin.pages.format import dollars, points, trend
 from codemie_core.admin.pages.layout import box, say, text
 from codemie_core.admin.pages.naming import OTHERS_COLOR, color_of
 from codemie_core.admin.pages.widgets import Chart, Kind, Line, Told, legend, shares
-from codemie_core.cli.amounts import several
+from codemie_core.amounts import several
 
 if TYPE_CHECKING:
     from codemie_core.admin.analytics import Analytics
@@ -189,7 +189,3 @@ class Shares:
 def bucket_ms(points: list[TimePoint]) -> int:
     """What one of them stands for."""
     return min((later.ts - one.ts for one, later in pairwise(points)), default=0)
-
-
-def _color(model: str) -> str:
-    return OTHERS_COLOR if model == OTHERS else color_of(model)

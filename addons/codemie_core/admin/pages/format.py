@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from codemie_core.cli.amounts import money, several, share, span, tokens
+from codemie_core.amounts import money, several, share, span, tokens
 
 __all__ = [
     "dollars",

@@ -55,7 +55,10 @@ class LiveRows:
                 self._show(problem.detail, "warn")
                 self._stopped = True
                 return
-        heard = await self._events.take(0)
+        events = self._events
+        heard = await events.take(0)
+        if events is not self._events:
+            return  # Somebody paused it meanwhile.
         if heard is None:
             # It lagged behind, while the machine was busy: it begins anew with what is open.
             self._events = None

@@ -10,7 +10,7 @@ from codemie_core.admin.pages.layout import badge, box, empty, text
 from codemie_core.admin.pages.request_table import COLUMNS, row_of
 from codemie_core.admin.pages.widgets import Moment, Table
 from codemie_core.admin.recent_exchanges import open_ones
-from codemie_core.cli.amounts import several
+from codemie_core.amounts import several
 
 if TYPE_CHECKING:
     from codemie_core.admin.account_info import AccountInfo
