@@ -3,15 +3,15 @@
 Neither ~/.codemie nor ~/.mitmproxy of the person running the tests is ever read or written.
 """
 
-import inspect
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, settings
+
+from support.httpx_here import prepare
 
 # Real agents have a command of their own: ./run.sh test-agents.
 collect_ignore = ["agents"]
@@ -27,9 +27,7 @@ SDK_PREFIXES = ("CODEMIE_", "ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_", "OTEL
 settings.register_profile("any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# By itself httpx waits five seconds for anything, and a machine with other things to do may stall for longer.
-for phase in ("connect", "read", "write", "pool"):
-    setattr(inspect.signature(httpx.Client).parameters["timeout"].default, phase, 60.0)
+prepare(TRUST_VARIABLES)
 
 # A shell has what it starts in the background ignore both, and every child inherits it: no test could press Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
