@@ -290,7 +290,7 @@ run_check() {
 
 # program=package, Debian's names. Tests of one that is absent are skipped.
 TEST_PROGRAMS="chromium=chromium dbus-run-session=dbus gnome-keyring-daemon=gnome-keyring secret-tool=libsecret-tools"
-readonly TEST_PROGRAMS="$TEST_PROGRAMS node=nodejs openssl=openssl pg_ctlcluster=postgresql fish=fish zsh=zsh"
+readonly TEST_PROGRAMS="$TEST_PROGRAMS node=nodejs openssl=openssl pg_ctlcluster=postgresql fish=fish tinyproxy=tinyproxy-bin zsh=zsh"
 
 run_test() {
     if [ "${1:-}" = --install ]; then

@@ -21,11 +21,11 @@ from codemie_core.access.browser_guard import is_ours
 from codemie_core.addon import Addon, AddonSettings, State, note
 from codemie_core.core_addon import CoreAddon, core_of
 from codemie_core.exchange import BOOK, RUN_ID, exchange_of
+from codemie_core.health_check import HEALTH_PATHS
 from codemie_core.profile import GATEWAY_PATH
 from codemie_core.redact import redact_text, redact_url
 from codemie_core.scope import is_local, normal_host
 
-HEALTH_PATHS = frozenset({"/health", "/healthz"})
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 TARGET_PATH_OPTION = "codemie_upstream_attempts_target_path"
 

@@ -1,7 +1,8 @@
 """The log: what came, what went, how it ended, in CodeMie's own file and format, without a single secret.
 
 Stands behind whoever changes the request and watches only. Fails open: a log that cannot be written, or a disk that is
-slow, never touches a stream. Hooks hand records to a queue; a thread redacts, formats and writes them.
+slow, never touches a stream. Hooks hand records to a queue; a thread redacts, formats and writes them. Questions for
+/health, which a watcher asks all day, are not written down.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from codemie_core.addon import Addon, AddonSettings
 from codemie_core.core_addon import core_of
 from codemie_core.durations import Size
 from codemie_core.exchange import BOOK, Exchange, exchange_of
+from codemie_core.health_check import is_health_check
 from codemie_core.logs import log_writer
 from codemie_core.logs.body_sample import BodySample, sample_for
 from codemie_core.logs.log_file import LogFile
@@ -139,6 +141,8 @@ class RequestLog(Addon, priority=50):
         exchange, writer = exchange_of(flow), self._writer
         if writer is None or self._level > logging.INFO or not exchange.scoped:
             return
+        if is_health_check(exchange, answered=flow.response is not None):
+            return
         if flow.response is None:
             await exchange.identify(flow)
         request = flow.request
@@ -172,6 +176,8 @@ class RequestLog(Addon, priority=50):
         exchange, writer, response = exchange_of(flow), self._writer, flow.response
         if writer is None or self._level > logging.DEBUG or not exchange.scoped or response is None:
             return
+        if is_health_check(exchange):
+            return
         writer.put(Answered(self._clock(), exchange, response.status_code, shown_headers(response)))
         if self.settings.bodies and not is_session_sync(exchange.path):
             sample = sample_for(response.headers.get("content-type", ""), self.settings.body_bytes)
@@ -187,6 +193,8 @@ class RequestLog(Addon, priority=50):
         """How it ended."""
         writer = self._writer
         if writer is None or (self._level > logging.INFO and problem_level(exchange) is None):
+            return
+        if is_health_check(exchange):
             return
         body: BodySample | str | None = None
         if self.settings.bodies:

@@ -14,7 +14,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from pydantic import Field, field_validator
 
-from codemie_core import agents, egress, target, trust
+from codemie_core import agents, egress, target, upstream_trust
 from codemie_core.addon import Addon, AddonSettings, report
 from codemie_core.core_addon import core_of
 from codemie_core.durations import Duration, Size
@@ -121,7 +121,7 @@ class UpstreamAttempts(Addon, priority=0):
             raise SettingsError(f"{option} cannot be changed while the proxy runs; restart it")
         if ctx.options.ssl_verify_upstream_trusted_ca is not None:
             raise SettingsError(f"{option} and ssl_verify_upstream_trusted_ca are both set; keep one of them")
-        bundle = trust.trust_bundle(core_of(self).places, Path(ca_file), option)
+        bundle = upstream_trust.trust_bundle(core_of(self).places, Path(ca_file), option)
         ctx.options.update(ssl_verify_upstream_trusted_ca=str(bundle))
         self._ca_file = ca_file
 

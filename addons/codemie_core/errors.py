@@ -141,7 +141,7 @@ def error_headers(problem: Problem, request_id: str) -> list[tuple[str, str]]:
     headers = [("content-type", "application/json"), ("x-codemie-request-id", request_id)]
     if problem.capped_retry_after is not None:
         headers.append(("retry-after", str(problem.capped_retry_after)))
-    elif problem.status in _FINAL:
+    elif problem.status in _FINAL or problem.code in _FINAL_CODES:
         # Claude Code would ask for over a minute, without a word, before it shows a 401.
         headers.append(("x-should-retry", "false"))
     return headers
@@ -158,6 +158,8 @@ def _traceable(problem: Problem, request_id: str) -> str:
 
 _FINAL = frozenset({400, 401, 402, 403, 404, 405, 407, 413, 421})
 """The same request would get the same answer."""
+_FINAL_CODES = frozenset({"upstream_certificate_refused"})
+"""So it would here, until somebody changes a setting."""
 
 _ANTHROPIC_TYPES: Mapping[int, str] = {
     401: "authentication_error",

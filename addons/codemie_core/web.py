@@ -61,6 +61,17 @@ def client_for(
     )
 
 
+def answer_of_outbound(trouble: BaseException) -> int | None:
+    """The status with which an outbound proxy refused to lead there, if that is what went wrong.
+
+    httpx has it in the error's text alone; the rest of that text is the proxy's own.
+    """
+    import httpx
+
+    status = str(trouble)[:3]
+    return int(status) if isinstance(trouble, httpx.ProxyError) and status.isdecimal() else None
+
+
 def _own_addresses(places: Places) -> Iterator[tuple[str, int]]:
     for running in running_proxies(places):
         for address in running.addresses:

@@ -307,6 +307,23 @@ async def test_it_can_be_switched_off_and_on(home: Path) -> None:
     assert sum(entry.kind == "proxy-access" for entry in found) == 1
 
 
+@pytest.mark.parametrize("level", ["debug", "info"])
+async def test_who_only_asks_for_our_health_is_not_written_down(home: Path, level: str) -> None:
+    async with log(home, level=level, bodies=True) as running:
+        flow = ask(path=b"/health")
+        flow.response = reply()
+        await running.turn(flow)
+        found = await running.read()
+    assert found == []
+
+
+async def test_the_health_of_an_upstream_is_written_down(home: Path) -> None:
+    async with log(home, level="info") as running:
+        await running.turn(ask(path=b"/health"), reply())
+        found = await running.read()
+    assert [entry.kind for entry in found] == ["proxy-access"]
+
+
 async def test_health_counts_records_and_tells_trouble_until_it_is_over(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ import psutil
 
 from bench.pools import fill
 from bench.wire import CONVERSATIONS
+from codemie_core.demo.absent import closed_port
 
 START_SECONDS = 60
 READY_SECONDS = 1.0
@@ -161,7 +162,7 @@ def proxies(targets: list[Target], upstream: int) -> Iterator[dict[str, Proxy]]:
 
 
 def _start(target: Target, upstream: int, home: Path) -> Proxy:
-    port, url = free_port(), f"http://127.0.0.1:{upstream}"
+    port, url = closed_port(), f"http://127.0.0.1:{upstream}"
     places = {"port": port, "upstream": url, "confdir": home / "confdir"}
     command = [part.format(**places) for part in target.command]
     if target.furnish:
@@ -182,12 +183,6 @@ def environment(home: Path) -> dict[str, str]:
     # Whoever measures has a keyring that is none of our business.
     kept["CODEMIE_KEYRING"] = "0"
     return {**kept, "HOME": str(home), "CODEMIE_HOME": str(home / ".codemie"), "PYTHONPATH": paths}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.accessible import faint, nameless, outline, tabbed
-from support.dashboard import THERE, Dashboard, opened
+from support.dashboard import Dashboard, go, opened
 from support.devtools import Browser, Page
 from support.programs import needs_chromium
 
@@ -45,12 +45,20 @@ SETTLED = """new Promise(done => { let last = '', same = 0; const look = () => {
   same > 2 ? done(true) : setTimeout(look, 80); }; look(); })"""
 
 
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, noon: Dashboard) -> Iterator[Page]:
+    opened_once = opened(browser, noon)
+    yield opened_once
+    opened_once.close()
+
+
 @pytest.fixture(scope="module", params=TABS)
-def page(request: pytest.FixtureRequest, browser: Browser, noon: Dashboard) -> Iterator[Page]:
-    """Each tab is opened once, for all tests."""
-    opened = look_at(browser, noon, request.param)
-    yield opened
-    opened.close()
+def page(request: pytest.FixtureRequest, signed_in: Page) -> Page:
+    """Each tab is gone to once, for all tests."""
+    signed_in.console.clear()
+    signed_in.requests.clear()
+    look_at(signed_in, request.param)
+    return signed_in
 
 
 @pytest.fixture
@@ -58,12 +66,11 @@ def tab(request: pytest.FixtureRequest) -> str:
     return TABS[request.node.callspec.params["page"]]
 
 
-def look_at(browser: Browser, noon: Dashboard, path: str) -> Page:
-    page = opened(browser, noon, path)
+def look_at(page: Page, path: str) -> None:
+    go(page, path)
     for what in FILLED[path].split(", "):
         page.until(f"document.querySelector({what!r}) !== null")
     page.eval(SETTLED)
-    return page
 
 
 def test_a_page_says_where_one_is(page: Page, tab: str) -> None:
@@ -117,23 +124,21 @@ def test_no_page_asks_another_machine_or_complains(page: Page, noon: Dashboard) 
 
 
 def test_skipping_to_the_content_skips_the_tabs(browser: Browser, noon: Dashboard) -> None:
-    page = look_at(browser, noon, "/analytics")
+    page = opened(browser, noon)
+    look_at(page, "/analytics")
     page.press("Tab")
     page.press("Enter")
     page.press("Tab")
     assert page.eval("document.querySelector('#main').contains(document.activeElement)")
-    page.close()
 
 
 def test_dark_follows_the_system_until_somebody_chooses(browser: Browser, noon: Dashboard) -> None:
-    page = look_at(browser, noon, "/logs")
+    page = opened(browser, noon, "/logs")
     ground = "getComputedStyle(document.body).backgroundColor"
     day = page.eval(ground)
     page.dark(True)
     page.until(f"{ground} !== {day!r}")
     page.click("[data-cm-theme]")
     page.until(f"{ground} === {day!r}")
-    page.goto(f"http://127.0.0.1:{noon.admin.port}/agents")
-    page.until(THERE)
+    go(page, "/agents")
     assert page.eval(ground) == day
-    page.close()

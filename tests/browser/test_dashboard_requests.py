@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from codemie_core.demo.gate import Gate
 from codemie_core.demo.script import Step
 from support.dashboard import Dashboard, ask, asking, go, opened
-from support.devtools import PATIENCE, Browser
+from support.devtools import PATIENCE, Browser, Page
 from support.programs import needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
@@ -20,6 +21,20 @@ HOSTILE = "<img src=x onerror=\"window.owned = 'img'\"><script>window.owned = 's
 ROWS = "[...document.querySelectorAll('.cm-table tbody tr')]"
 OPEN = "document.querySelectorAll('tr.open').length"
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, noon: Dashboard) -> Iterator[Page]:
+    opened_once = opened(browser, noon, "/agents")
+    yield opened_once
+    opened_once.close()
+
+
+@pytest.fixture
+def page(signed_in: Page) -> Page:
+    """Each test goes where it wants to."""
+    signed_in.console.clear()
+    return signed_in
 
 
 @pytest.fixture
@@ -62,8 +77,8 @@ def counted(noon: Dashboard, words: str, agent: str = "claude") -> str:
     return found
 
 
-def test_the_overview_says_what_the_api_says(browser: Browser, noon: Dashboard) -> None:
-    page = opened(browser, noon, "/")
+def test_the_overview_says_what_the_api_says(page: Page, noon: Dashboard) -> None:
+    go(page, "/")
     told = noon.admin.get("/api/analytics", params={"range": "24h"}).json()
     card = "document.querySelector('.cm-card:nth-child({}) .cm-card-value').innerText"
     page.until(f"{card.format(1)} === '{told['totals']['requests']:,}'")
@@ -77,11 +92,9 @@ def test_the_overview_says_what_the_api_says(browser: Browser, noon: Dashboard) 
     assert page.console == []
 
 
-def test_a_row_is_there_while_its_answer_streams_and_is_counted_in_the_end(
-    browser: Browser, answers: Dashboard
-) -> None:
+def test_a_row_is_there_while_its_answer_streams_and_is_counted_in_the_end(page: Page, answers: Dashboard) -> None:
     noon = answers
-    page = opened(browser, noon, "/requests")
+    go(page, "/requests")
     page.until(f"{ROWS}.length > 20")
     assert page.eval(OPEN) == 0
     gate = begun(noon)
@@ -101,8 +114,8 @@ def test_a_row_is_there_while_its_answer_streams_and_is_counted_in_the_end(
     assert len(links) == len(set(links))
 
 
-def test_what_goes_on_is_not_shown_while_the_list_is_paused(browser: Browser, answers: Dashboard) -> None:
-    page = opened(browser, answers, "/requests")
+def test_what_goes_on_is_not_shown_while_the_list_is_paused(page: Page, answers: Dashboard) -> None:
+    go(page, "/requests")
     page.until(f"{ROWS}.length > 20")
     page.click("text=Pause")
     page.wait_for_text("paused", ".cm-head")
@@ -116,8 +129,8 @@ def test_what_goes_on_is_not_shown_while_the_list_is_paused(browser: Browser, an
         page.wait_for_text("live", ".cm-head")
 
 
-def test_the_list_is_narrowed_down_and_goes_on_with_older_ones(browser: Browser, noon: Dashboard) -> None:
-    page = opened(browser, noon, "/requests?status=error")
+def test_the_list_is_narrowed_down_and_goes_on_with_older_ones(page: Page, noon: Dashboard) -> None:
+    go(page, "/requests?status=error")
     page.until(f"{ROWS}.length > 3")
     states = page.eval(f"{ROWS}.map(row => row.querySelector('[data-label=State]').innerText)")
     assert not [state for state in states if "complete" in state]
@@ -130,11 +143,11 @@ def test_the_list_is_narrowed_down_and_goes_on_with_older_ones(browser: Browser,
     page.until(f"{ROWS}.every(row => row.querySelector('[data-label=Agent]').innerText === 'Gemini CLI')")
 
 
-def test_a_stored_prompt_with_html_and_script_shows_as_text(browser: Browser, answers: Dashboard) -> None:
+def test_a_stored_prompt_with_html_and_script_shows_as_text(page: Page, answers: Dashboard) -> None:
     noon = answers
     noon.upstream.call(noon.upstream.upstream.script, then=Step(text=HOSTILE))
     found = counted(noon, HOSTILE)
-    page = opened(browser, noon, f"/requests/{found}")
+    go(page, f"/requests/{found}")
     for section in ("Conversation", "Request", "Response", "Details", "Why"):
         page.click(f"text={section}")
         shown = {"Request": "onerror=", "Response": "text_delta", "Details": found, "Why": "asked: POST"}
@@ -144,11 +157,11 @@ def test_a_stored_prompt_with_html_and_script_shows_as_text(browser: Browser, an
     assert page.console == []
 
 
-def test_a_request_under_way_is_followed_until_it_is_counted(browser: Browser, answers: Dashboard) -> None:
+def test_a_request_under_way_is_followed_until_it_is_counted(page: Page, answers: Dashboard) -> None:
     noon = answers
     gate = begun(noon)
     with asking(noon, "Follow me"):
-        page = opened(browser, noon, f"/requests/{under_way(noon)}")
+        go(page, f"/requests/{under_way(noon)}")
         page.wait_for_text("streaming")
         page.wait_for_text("Account team-main")
         noon.upstream.call(gate.open)
@@ -158,15 +171,15 @@ def test_a_request_under_way_is_followed_until_it_is_counted(browser: Browser, a
     page.wait_for_text("There is no such request")
 
 
-def test_a_request_says_why_it_went_where_it_went(browser: Browser, answers: Dashboard) -> None:
-    page = opened(browser, answers, f"/requests/{counted(answers, 'Why?')}")
+def test_a_request_says_why_it_went_where_it_went(page: Page, answers: Dashboard) -> None:
+    go(page, f"/requests/{counted(answers, 'Why?')}")
     page.click("text=Why")
     page.wait_for_text("team-main", ".cm-why")
     page.wait_for_text("200 · served")
 
 
-def test_the_first_paint_is_there_within_a_second(browser: Browser, noon: Dashboard) -> None:
-    page = opened(browser, noon, "/")
+def test_the_first_paint_is_there_within_a_second(page: Page, noon: Dashboard) -> None:
+    go(page, "/")
     for path in ("/", "/accounts", "/requests"):
         times, deadline = [1000.0], time.monotonic() + PATIENCE
         while min(times) >= 1000:  # Once is enough: the machine may be busy with something else at any time.
@@ -199,8 +212,8 @@ def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browse
     page.until("Quasar.Dark.isActive")
 
 
-def test_columns_sort_and_what_is_unknown_stays_last(browser: Browser, noon: Dashboard) -> None:
-    page = opened(browser, noon, "/requests")
+def test_columns_sort_and_what_is_unknown_stays_last(page: Page, noon: Dashboard) -> None:
+    go(page, "/requests")
     page.until(f"{ROWS}.length > 20")
     costs = f"{ROWS}.map(row => row.querySelector('[data-label=Cost]').innerText.replace('$', ''))"
     page.click("text=Cost")

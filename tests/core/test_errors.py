@@ -14,6 +14,7 @@ from codemie_core.errors import (
     error_body,
     error_headers,
 )
+from codemie_core.policy import Failure, Reason, problem_of
 
 NOW = datetime(2026, 8, 21, 13, 14, 25, tzinfo=UTC)
 PROBLEM = Problem(502, "upstream_unreachable", "The model API cannot be reached. Try again in a minute.", 5)
@@ -215,6 +216,12 @@ def test_clients_are_told_where_asking_again_is_of_no_use(status: int) -> None:
     told = dict(error_headers(Problem(status, "x", "x"), "r"))
     final = {"x-should-retry": "false"} if status < 429 else {}
     assert told == {"content-type": "application/json", "x-codemie-request-id": "r", **final}
+
+
+def test_a_certificate_that_is_not_trusted_is_shown_at_once() -> None:
+    # Claude Code would ask for three minutes first.
+    problem = problem_of(Failure(Reason.CERTIFICATE_REFUSED))
+    assert (problem.status, dict(error_headers(problem, "r"))["x-should-retry"]) == (502, "false")
 
 
 @pytest.mark.parametrize("error", [SettingsError, UnsupportedMitmproxy])

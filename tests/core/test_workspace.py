@@ -134,7 +134,7 @@ def test_a_git_that_hangs_is_left_after_the_bound(
 ) -> None:
     monkeypatch.setattr(workspace, "GIT_BOUND", 0.2)
     began = time.monotonic()
-    found = find_workspace(tmp_path, stand_in_for_git(tmp_path, env, "exec sleep 120"))
+    found = find_workspace(tmp_path, stand_in_for_git(tmp_path, env, "exec sleep 70"))
     assert found == Workspace("/".join(tmp_path.parts[-2:]), None)
     assert time.monotonic() - began < 60
 

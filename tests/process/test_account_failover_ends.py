@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from codemie_core.accounts.account import Kind
+from codemie_core.demo.absent import closed_port
 from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
 from codemie_core.egress import parse_proxy
@@ -203,3 +204,21 @@ async def test_accounts_may_be_different_users_of_one_outbound_proxy(codemie_hom
     assert users == [b"ann:planted-1", b"bob:planted-2", b""]
     assert [request.keys for request in secure.requests] == [["sk-0"], ["sk-1"], ["sk-2"]]
     assert "planted" not in proxy.log
+
+
+def test_an_account_whose_address_is_the_proxys_own_is_named_at_once(codemie_home: Path, upstream: Scripted) -> None:
+    """Not after three attempts, and with a status that no agent asks again on."""
+    port = closed_port()
+    StoredHome(codemie_home).key(
+        "mine", f"http://localhost:{port}", MAIN, provider="anthropic-compatible", serves=(upstream.url,)
+    )
+    with (
+        reverse(f"{upstream.url}@{port}") as proxy,
+        anthropic.Anthropic(base_url=proxy.url, api_key="dummy", max_retries=2, timeout=20) as client,
+        pytest.raises(
+            anthropic.BadRequestError, match=r"The address of the account mine, .* leads back to this very"
+        ) as told,
+    ):
+        client.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "Hello"}])
+    assert "codemie-proxy accounts remove mine" in str(told.value)
+    assert upstream.requests == []

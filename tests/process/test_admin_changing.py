@@ -89,7 +89,7 @@ def test_what_is_changed_is_what_the_next_request_meets(
 
 def test_a_limit_that_is_forgotten_is_no_limit(admin: Admin, proxy: Mitmproxy, upstream: UpstreamThread) -> None:
     add(admin, upstream.url, "main", KEY)
-    upstream.call(upstream.upstream.script, Step(status=429, headers=[("retry-after", "600")]))
+    upstream.call(upstream.upstream.script, Step(status=429, headers=[("retry-after", "625")]))
     assert post(proxy).status_code == 429
     [limited] = done(admin.get("/api/accounts"))
     assert (limited["state"], limited["rateLimitStatus"]) == ("limited", "limited (10m)")

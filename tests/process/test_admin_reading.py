@@ -194,7 +194,7 @@ def change(proxy: Mitmproxy, upstream: Scripted, admin: Admin) -> None:
     off = admin.patch("/plugins/telemetry", json={"enabled": False})
     assert (off.status_code, off.json()["status"]) == (200, "disabled")
     pinned = admin.patch("/plugins/usage_metering/settings", json={"payloads": False})
-    assert (pinned.status_code, pinned.json()["pinned_by"]) == (409, "--set codemie_usage_metering_payloads")
+    assert (pinned.status_code, pinned.json()["pinnedBy"]) == (409, "--set codemie_usage_metering_payloads")
     assert "header_injection.project: shop" in admin.get("/api/audit").text
 
 

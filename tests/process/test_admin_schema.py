@@ -25,6 +25,7 @@ from codemie_core.demo.absent import closed_port
 from codemie_core.places import Places
 from support import showcase
 from support.admin import Admin, admin_of
+from support.history_cli import now_ms
 from support.proxy import Mitmproxy
 from support.stored import StoredHome
 
@@ -68,7 +69,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     stored = StoredHome(home, {"CODEMIE_KEYRING": "0"})
     for number in range(6):
         stored.key(f"{MARK}-{number}", nowhere, f"{MARK}-secret", tags=(MARK,))
-    showcase.fill(Places(home), {}, 1_795_000_000_000, days=2)
+    showcase.fill(Places(home), {}, now_ms(), days=2)  # of these days: what is old, a proxy deletes
     # Whatever is asked for, nothing leaves this machine.
     env = {"CODEMIE_HOME": str(home), "HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere, "NO_PROXY": "127.0.0.1"}
     with Mitmproxy("--mode", f"reverse:{nowhere}", env=env) as proxy, admin_of(proxy) as admin:

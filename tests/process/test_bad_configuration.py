@@ -118,7 +118,7 @@ TABLE = [
     Bad("active profile missing", ("'gone'", "activeProfile"), profile=PROFILES.replace('"work", "p', '"gone", "p')),
     Bad("profile of the wrong type", ("baseUrl", "text"), profile=json.dumps({"baseUrl": 7})),
     Bad("unknown profile", ("'wrok'", "work"), profile=PROFILES, sets=("codemie_profile=wrok",)),
-    Bad("profile named, none there", ("codemie-cli.config.json", "no such file"), yaml="profile: work\n"),
+    Bad("profile named, none there", ("no profile 'work'", "config.json does not exist"), yaml="profile: work\n"),
 ]
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from codemie_core.demo.frames import sse
 from codemie_core.demo.script import Cut, Step
 from codemie_core.demo.upstream import Upstream
 from support import misbehaving, onlooker, refusing, witness
+from support.access import until
 from support.clients import Http1
 from support.proxy import ADDONS, BUNDLE, Mitmproxy, failing_start, reverse
 from support.raw_client import raw_client
@@ -76,6 +78,12 @@ async def traffic(proxy: Mitmproxy, upstream: Upstream) -> list[bytes]:
     return got
 
 
+def all_have_left(file: Path) -> bool:
+    """Has the witness heard the end of every connection?"""
+    heard = witness.heard(file)
+    return all(heard[f"{side}_connected"] == heard[f"{side}_disconnected"] for side in ("client", "server"))
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_an_addon_that_raises_everywhere_changes_nothing_for_anybody_else(kind: str, tmp_path: Path) -> None:
     runs: dict[str, list[bytes]] = {}
@@ -93,6 +101,7 @@ async def test_an_addon_that_raises_everywhere_changes_nothing_for_anybody_else(
                     if name == "with":
                         proxy.wait_for_log(f"failed in {mishap}")
                 health = proxy.health()
+                await asyncio.to_thread(until, partial(all_have_left, file), 30)
                 # asyncio of Python 3.12.1 prints one of its own for a client that is still connected at the end.
                 assert "Traceback" not in proxy.log
                 assert proxy.stop() == 0

@@ -14,6 +14,7 @@ import h2.events
 import pytest
 from pydantic import SecretStr
 
+from codemie_core.demo.absent import closed_port
 from codemie_core.demo.received import Received
 from codemie_core.demo.upstream import Upstream
 from codemie_core.places import Places
@@ -23,6 +24,7 @@ from support import certificates
 from support.certificates import Authority, ca_of
 from support.proxy import Mitmproxy, reverse
 from support.raw_client import raw_client
+from support.shared import shared_proxy
 
 PLANTED = "planted-session-0123456789"
 PREFIX = "/code-assistant-api"
@@ -53,9 +55,22 @@ async def say(port: int, *lines: str) -> bytes:
         return await client.until(b"\r\n\r\n")
 
 
+@pytest.fixture(scope="module")
+def port() -> int:
+    return closed_port()
+
+
+@pytest.fixture(scope="module")
+def regular(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Mitmproxy]:
+    home = tmp_path_factory.mktemp("regular")
+    options = options_for(f"http://127.0.0.1:{port}{PREFIX}", home / ".codemie")
+    with shared_proxy(home, options=options) as proxy:
+        yield proxy
+
+
 @pytest.fixture
-async def gateway() -> AsyncIterator[Upstream]:
-    async with Upstream(prefix=PREFIX) as running:
+async def gateway(port: int) -> AsyncIterator[Upstream]:
+    async with Upstream(port=port, prefix=PREFIX) as running:
         yield running
 
 
@@ -63,11 +78,10 @@ async def gateway() -> AsyncIterator[Upstream]:
     "hosts", [(f"Host: {OTHER}",), (f"Host: {OTHER}", "Host: b"), ("Host: a", f" {OTHER}"), ()], ids=repr
 )
 async def test_in_regular_mode_the_gateway_is_asked_by_its_own_name(
-    gateway: Upstream, codemie_home: Path, hosts: tuple[str, ...]
+    gateway: Upstream, regular: Mitmproxy, hosts: tuple[str, ...]
 ) -> None:
-    with Mitmproxy(options=options_for(gateway.url, codemie_home)) as proxy:
-        await say(proxy.port, f"POST http://127.0.0.1:{gateway.port}{PATH} HTTP/1.1", *hosts)
-        await say(proxy.port, f"POST http://127.0.0.1:{gateway.port}/admin HTTP/1.1", f"Host: {OTHER}")
+    await say(regular.port, f"POST http://127.0.0.1:{gateway.port}{PATH} HTTP/1.1", *hosts)
+    await say(regular.port, f"POST http://127.0.0.1:{gateway.port}/admin HTTP/1.1", f"Host: {OTHER}")
     first, second = gateway.requests
     assert (was_signed(first), names(first)) == (True, [f"127.0.0.1:{gateway.port}"])
     assert (was_signed(second), names(second)) == (False, [OTHER])
@@ -82,26 +96,34 @@ async def test_in_reverse_mode_an_absolute_target_names_no_other_host(gateway: U
     assert OTHER not in str(request.headers)
 
 
-async def test_a_request_that_is_to_be_echoed_takes_no_session_along(gateway: Upstream, codemie_home: Path) -> None:
-    with Mitmproxy(options=options_for(gateway.url, codemie_home)) as proxy:
-        await say(proxy.port, f"TRACE http://127.0.0.1:{gateway.port}{PATH} HTTP/1.1", "Host: x")
+async def test_a_request_that_is_to_be_echoed_takes_no_session_along(gateway: Upstream, regular: Mitmproxy) -> None:
+    await say(regular.port, f"TRACE http://127.0.0.1:{gateway.port}{PATH} HTTP/1.1", "Host: x")
     [request] = gateway.requests
     assert not was_signed(request)
 
 
+@pytest.fixture(scope="module")
+def tunneled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mitmproxy, Authority, int]]:
+    """The proxy, who signs for the gateway, and the gateway's port."""
+    home, port = tmp_path_factory.mktemp("tunneling"), closed_port()
+    authority = Authority(home)
+    options = options_for(f"https://localhost:{port}{PREFIX}", home / ".codemie")
+    trust = {"codemie_upstream_attempts_ca_file": authority.pem, "codemie_tls_interception_hosts": OTHER}
+    with shared_proxy(home, options=options | trust) as proxy:
+        yield proxy, authority, port
+
+
 @pytest.fixture
-async def secure(tmp_path: Path) -> AsyncIterator[Upstream]:
+async def secure(tunneled: tuple[Mitmproxy, Authority, int]) -> AsyncIterator[Upstream]:
     """Has a certificate for the gateway's name and for another."""
-    async with Upstream(Authority(tmp_path).server("localhost", OTHER), prefix=PREFIX) as running:
+    _, authority, port = tunneled
+    async with Upstream(authority.server("localhost", OTHER), port=port, prefix=PREFIX) as running:
         yield running
 
 
 @pytest.fixture
-def tunneling(secure: Upstream, tmp_path: Path, codemie_home: Path) -> Iterator[Mitmproxy]:
-    options = options_for(secure.url.replace("127.0.0.1", "localhost"), codemie_home)
-    trust = {"codemie_upstream_attempts_ca_file": tmp_path / "authority.pem", "codemie_tls_interception_hosts": OTHER}
-    with Mitmproxy(options=options | trust) as proxy:
-        yield proxy
+def tunneling(tunneled: tuple[Mitmproxy, Authority, int]) -> Mitmproxy:
+    return tunneled[0]
 
 
 async def tunnel(

@@ -4,12 +4,12 @@ from soak.exact import Outcome, exact
 from soak.exact_turns import is_last, tools, went_well
 from soak.run import growth
 
-TURNS = 2_000
+TURNS, PARTS = 2_000, 6
 
 
 def test_two_thousand_turns_are_kept_as_they_were_and_cost_neither_memory_nor_time() -> None:
     told: list[str] = []
-    outcome: Outcome = exact(TURNS, told.append)
+    outcome: Outcome = exact(TURNS, told.append, PARTS)
     assert outcome.wrong == [], outcome.wrong[:5]
     # What is remembered of conversations fills up first; a soak of twenty thousand turns shows that it ends.
     memory = [sample.memory for sample in outcome.samples]

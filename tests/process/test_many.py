@@ -129,16 +129,16 @@ async def test_one_connection_serves_on_after_every_failure(upstream: Upstream, 
     assert {one["terminal"] for n, one in enumerate(done) if n % 4} == {"complete"}
 
 
-ROUNDS, WORKERS = 3000, 6
+ROUNDS, WORKERS = 1800, 6
 REQUEST = b'{"model": "m", "input": "' + b"x" * 100_000 + b'"}'
 
 
-async def test_memory_stays_flat_over_three_thousand_large_requests(upstream: Upstream, proxy: Mitmproxy) -> None:
+async def test_memory_stays_flat_over_many_large_requests(upstream: Upstream, proxy: Mitmproxy) -> None:
     upstream.script(then=Step(body="{}"))
-    await _requests(proxy, ROUNDS // 5)
+    await _requests(proxy, ROUNDS // 3)
     before = proxy.memory()
     await _requests(proxy, ROUNDS)
-    # Were each request kept until its deadline, this would be 300 MB, for minutes. Some wait to be counted, and more of
+    # Were each request kept until its deadline, this would be 180 MB, for minutes. Some wait to be counted, and more of
     # them the busier the machine is.
     give_up = time.monotonic() + PATIENCE
     while proxy.memory() - before >= 100 * MIB:
@@ -316,8 +316,8 @@ async def test_a_signal_ends_it_at_once_with_every_exchange_closed(how: signal.S
             socket = await stack.enter_async_context(WebSocketClient(proxy.port, "/v1/responses"))
             await _turn(socket, json.dumps({"type": "response.create", "model": "m", "input": "Hello"}))
 
-            # Half as long as the attempt that waits would have to.
-            assert await asyncio.to_thread(proxy.stop, how, 30) == 0
+            # Sooner than the attempt that waits is made, which is half a minute at least.
+            assert await asyncio.to_thread(proxy.stop, how, 25) == 0
         await upstream.wait_connections_closed()
         assert gate.waiting == hold.waiting == 0
     done = recorder.records(record)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import random
 import re
-import secrets
 import shlex
 import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +94,18 @@ addons = [Prying()]
 
 @dataclass
 class Secrets:
-    """One of each kind, never met before, so that whatever looks like one is one."""
+    """One of each kind, met nowhere else, so that whatever looks like one is one."""
 
-    vault: str = field(default_factory=lambda: f"sk-ant-api03-{secrets.token_urlsafe(70)}AA")
-    env: str = field(default_factory=lambda: f"sk-proj-{secrets.token_urlsafe(48)}")
-    command: str = field(default_factory=lambda: secrets.token_hex(20))
-    tunneled: str = field(default_factory=lambda: f"AIza{secrets.token_urlsafe(27)[:35]}")
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    access: str = field(default_factory=lambda: secrets.token_urlsafe(60))
-    refresh: str = field(default_factory=lambda: secrets.token_urlsafe(60))
-    new_access: str = field(default_factory=lambda: secrets.token_urlsafe(60))
-    new_refresh: str = field(default_factory=lambda: secrets.token_urlsafe(60))
-    own: str = field(default_factory=lambda: f"sk-ant-api03-{secrets.token_urlsafe(70)}AA")
+    vault: str
+    env: str
+    command: str
+    tunneled: str
+    password: str
+    access: str
+    refresh: str
+    new_access: str
+    new_refresh: str
+    own: str
 
     authorization: str = ""
     """The password as it goes to its proxy."""
@@ -131,7 +131,23 @@ def found(secrets: Mapping[str, str], shown: Mapping[str, bytes]) -> set[tuple[s
 
 @pytest.fixture
 def planted() -> Secrets:
-    return Secrets()
+    dice = random.Random("accounts")
+
+    def token(size: int) -> str:
+        return base64.urlsafe_b64encode(dice.randbytes(size)).decode().rstrip("=")
+
+    return Secrets(
+        vault=f"sk-ant-api03-{token(70)}AA",
+        env=f"sk-proj-{token(48)}",
+        command=dice.randbytes(20).hex(),
+        tunneled=f"AIza{token(27)[:35]}",
+        password=token(24),
+        access=token(60),
+        refresh=token(60),
+        new_access=token(60),
+        new_refresh=token(60),
+        own=f"sk-ant-api03-{token(70)}AA",
+    )
 
 
 def accounts(*arguments: str, typed: str = "", code: int = 0, env: Mapping[str, str] | None = None) -> str:

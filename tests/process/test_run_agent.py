@@ -157,8 +157,11 @@ def test_where_client_keys_are_asked_for_the_agent_shows_its_users(room: Room, v
     env = {**room.environ(CODEMIE_CLIENT_KEY=key), "ANTHROPIC_API_KEY": ""}
     found = room.run("ask", options=("--via", via), env=env)
     assert (found.code, found.out, found.err) == (0, "answer 200 True\n", "")
-    without = room.run("environment", options=("--via", via))
-    assert "codemie-proxy keys add NAME" in without.err
+
+
+def test_who_has_no_client_key_is_told_how_to_get_one(room: Room) -> None:
+    assert call("keys", "add", "somebody else").code == 0
+    assert "codemie-proxy keys add NAME" in room.run("environment").err
 
 
 def test_a_proxy_that_cannot_start_says_why_and_the_agent_is_not_started(room: Room) -> None:

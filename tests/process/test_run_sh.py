@@ -225,7 +225,7 @@ def test_install_killed_half_way_is_made_anew(
 ) -> None:
     checkout.add_python()
     half = checkout.venv / "half"
-    process = killed_at_the_end(checkout.start("version", FAKE_PIP=f': >"{half}"; sleep 60'))
+    process = killed_at_the_end(checkout.start("version", FAKE_PIP=f': >"{half}"; sleep 600'))
     wait_for(half.exists, "the install begins")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -240,10 +240,10 @@ def test_interrupt_during_the_install_ends_the_installer_too(
 ) -> None:
     checkout.add_python()
     pid_file = checkout.root / "pip.pid"
-    process = killed_at_the_end(checkout.start("version", FAKE_PIP=f'echo $$ >"{pid_file}"; exec sleep 60'))
+    process = killed_at_the_end(checkout.start("version", FAKE_PIP=f'echo $$ >"{pid_file}"; exec sleep 600'))
     wait_for(lambda: pid_file.exists() and pid_file.read_text() != "", "the install begins")
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == 130
+    assert process.wait(timeout=60) == 130
     wait_for(lambda: not alive(int(pid_file.read_text())), "the installer ends")
     assert not (checkout.root / ".venv.lock").exists()
 
@@ -260,7 +260,7 @@ def test_two_starts_at_once_install_once(
     assert second.stderr is not None
     assert f"(pid {first.pid}) is installing" in second.stderr.readline()
     gate.touch()
-    assert first.communicate(timeout=30)[0] == second.communicate(timeout=30)[0] == "<codemie-proxy><version>"
+    assert first.communicate(timeout=60)[0] == second.communicate(timeout=60)[0] == "<codemie-proxy><version>"
     assert checkout.installs() == 1
 
 
@@ -297,17 +297,17 @@ def test_signals_reach_the_proxy_because_run_sh_becomes_it(
 ) -> None:
     checkout.add_python()
     checkout.run("version")
-    write_script(checkout.venv / "bin/codemie-proxy", "#!/usr/bin/env bash\necho $$\nexec sleep 60\n")
+    write_script(checkout.venv / "bin/codemie-proxy", "#!/usr/bin/env bash\necho $$\nexec sleep 600\n")
     process = killed_at_the_end(checkout.start("start"))
     assert process.stdout is not None
     assert int(process.stdout.readline()) == process.pid
     process.terminate()
-    assert process.wait(timeout=10) == -signal.SIGTERM
+    assert process.wait(timeout=60) == -signal.SIGTERM
 
 
 PROGRAMS = (
     *("chromium", "dbus-run-session", "gnome-keyring-daemon", "secret-tool", "node", "openssl", "pg_ctlcluster"),
-    *("fish", "zsh"),
+    *("fish", "tinyproxy", "zsh"),
 )
 
 
@@ -319,7 +319,7 @@ def test_the_programs_some_tests_need_are_installed_when_asked_and_required_from
     assert checkout.run("test", "-q")[1] == "<optional><-m><pytest><-q>"
     status, out, err = checkout.run("test", "--install", "-q")
     assert (status, out) == (0, "<required><-m><pytest><-q>")
-    assert "chromium dbus gnome-keyring libsecret-tools nodejs openssl postgresql fish zsh" in err
+    assert "chromium dbus gnome-keyring libsecret-tools nodejs openssl postgresql fish tinyproxy-bin zsh" in err
 
 
 def test_programs_that_cannot_be_installed_are_named_and_their_tests_stay_optional(checkout: Checkout) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from textual.events import Paste
 
 from codemie_core.demo.absent import closed_port
 from codemie_core.demo.script import Step
@@ -71,12 +72,10 @@ async def watched(home: Path) -> AsyncIterator[Screen]:
 async def add(seen: Screen, name: str, key: str, url: str) -> None:
     await seen.press("a")
     await seen.shows("Add an account", within=PATIENCE)
-    await seen.type(name)
-    await seen.press("tab")
-    await seen.type(key)
-    await seen.press("tab")
-    await seen.type(url)
-    await seen.press("enter")
+    for text, then in ((name, "tab"), (key, "tab"), (url, "enter")):
+        # As people do it who have it elsewhere: each key that is pressed waits for the screen.
+        seen.app.post_message(Paste(text))
+        await seen.press(then)
     await seen.shows(f"\n{name} ", within=PATIENCE)
 
 

@@ -49,7 +49,7 @@ def vault(*arguments: str) -> Outcome:
 
 
 def post(proxy: Mitmproxy) -> int:
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.post(f"{proxy.url}/v1/messages", json=BODY, headers={"x-api-key": "dummy"}).status_code
 
 
@@ -76,7 +76,7 @@ def test_a_running_proxy_serves_on_while_the_key_is_rotated(home: StoredHome, up
             until(lambda: upstream.keys()[-1] == "planted-key-of-new")
         finally:
             over.set()
-            asking.join(20)
+            asking.join(60)
         assert set(statuses) == {200}
         assert set(upstream.keys()) == {*KEYS.values(), "planted-key-of-new"}
         assert "planted" not in proxy.log

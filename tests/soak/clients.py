@@ -13,7 +13,7 @@ STAY = 25
 CONVERSATIONS = 500
 LEAVES = 0.02
 """How often a client does not wait for its answer."""
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 async def crowd(port: int, requests: int, dice: random.Random) -> Counter[str]:

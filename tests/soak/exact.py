@@ -30,6 +30,8 @@ from soak.run import Sample, growth, look
 TURNS, PARTS = 20_000, 10
 CONNECTIONS = 8
 PATIENCE = 60.0
+REST_SECONDS = 0.6
+"""After a part, until it tells how it is: connections are closed by then, and what was said is stored."""
 TARGET = dump("mitmdump -s codemie.py, its history", BUNDLE, Path(state.__file__), Path(slow.__file__))
 
 
@@ -59,10 +61,10 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def exact(turns: int, progress: Callable[[str], None] = lambda _: None) -> Outcome:
+def exact(turns: int, progress: Callable[[str], None] = lambda _: None, parts: int = PARTS) -> Outcome:
     """So many turns, in parts."""
     samples: list[Sample] = []
-    part = -(-turns // PARTS // STAY) * STAY
+    part = -(-turns // parts // STAY) * STAY
     with upstream_process("soak.exact_upstream") as upstream, proxies([TARGET], upstream) as running:
         proxy = running[TARGET.name]
         proxy.resume()
@@ -71,13 +73,21 @@ def exact(turns: int, progress: Callable[[str], None] = lambda _: None) -> Outco
             began, numbers = time.monotonic(), range(first, min(first + part, turns))
             asyncio.run(_crowd(proxy.port, numbers))
             rate = len(numbers) / (time.monotonic() - began)
-            time.sleep(1.2)
+            _rested(proxy.home / state.FILE)
             samples.append(sample := look(proxy, numbers[-1] + 1, rate))
             progress(f"{sample.requests:6} turns: {sample.memory:6.1f} MB, {sample.tasks} tasks, {rate:.0f}/s")
             warm = warm or time.time()
         proxy.stop()
         progress((proxy.home / "log").read_text())
         return Outcome(_compare(proxy.home, turns), samples, _slow_ones(proxy, warm))
+
+
+def _rested(told: Path) -> None:
+    """Wait until it has told how it is after its rest."""
+    since, deadline = time.time() + REST_SECONDS, time.monotonic() + PATIENCE
+    while told.stat().st_mtime < since:
+        assert time.monotonic() < deadline, "it does not tell how it is any more"
+        time.sleep(0.05)
 
 
 async def _crowd(port: int, numbers: range) -> None:

@@ -29,12 +29,14 @@ TURNS = 0.1
 """Turns over WebSockets, and connections that are only opened, as shares of the requests."""
 IDLE = 0.04
 ACCOUNTS = 100
-REST_SECONDS = 1.2
-"""After a part: the proxy closes connections, saves, and tells how it is."""
+REST_SECONDS, MOST_REST = 1.2, 30.0
+"""After a part: the proxy closes connections, saves, and tells how it is; the longer the busier the machine is."""
 MEMORY = 0.10
 """Growth that is no growth, as a share; allocators keep some."""
 SPARE = 6
 """File descriptors, threads or tasks that may be there by chance: a connection of the database, say."""
+
+HELD = ("descriptors", "threads", "tasks", "exchanges")
 
 TARGET = dump(
     "mitmdump -s codemie.py, 100 accounts",
@@ -99,8 +101,8 @@ def soak(
             some = min(part, requests - done)
             heard += asyncio.run(_part(proxy.port, some, round(some * share), dice))
             rate = some / (time.monotonic() - began)
-            time.sleep(REST_SECONDS)
-            samples.append(sample := look(proxy, over_http(heard), rate, heard.total() - over_http(heard)))
+            look_now = partial(look, proxy, over_http(heard), rate, heard.total() - over_http(heard))
+            samples.append(sample := at_rest(look_now, samples))
             progress(
                 f"{sample.requests:7} requests, {sample.turns} turns: {sample.memory:6.1f} MB, "
                 f"{sample.descriptors} descriptors, {sample.threads} threads, {sample.tasks} tasks, "
@@ -124,19 +126,39 @@ async def _part(port: int, requests: int, turns: int, dice: random.Random) -> Co
     return requested + Counter({f"socket {what}": count for what, count in said.items()})
 
 
-def growth(samples: Sequence[Sample]) -> list[str]:
-    """What has grown since the first fifth, which warms it up: from the two fifths after it to the last."""
+def growth(samples: Sequence[Sample], memory: float = MEMORY) -> list[str]:
+    """What has grown since the first fifth, which warms it up: from the two fifths after it to the last.
+
+    Of memory, so large a share is no growth.
+    """
     fifth = max(1, len(samples) // 5)
     before, after = samples[fifth : 3 * fifth], samples[-fifth:]
     problems = []
     first, last = (statistics.median(sample.memory for sample in some) for some in (before, after))
-    if last > first * (1 + MEMORY):
+    if last > first * (1 + memory):
         problems.append(f"memory has grown from {first:.1f} MB to {last:.1f} MB")
-    for name in ("descriptors", "threads", "tasks", "exchanges"):
-        low, high = (min(getattr(sample, name) for sample in some) for some in (before, after))
+    for name in HELD:
+        low, high = held(name, before), held(name, after)
         if high > low + SPARE:
             problems.append(f"{name} have grown from {low} to {high}")
     return problems
+
+
+def at_rest(look_now: Callable[[], Sample], before: Sequence[Sample]) -> Sample:
+    """What it holds when it has come to rest, or what it still holds when it never does."""
+    give_up = time.monotonic() + MOST_REST
+    while True:
+        time.sleep(REST_SECONDS)
+        sample = look_now()
+        if not any(held(name, [sample]) > held(name, before) + SPARE for name in HELD if before):
+            return sample
+        if time.monotonic() > give_up:
+            return sample
+
+
+def held(name: str, samples: Sequence[Sample]) -> int:
+    """The least of it that there was."""
+    return min(int(getattr(sample, name)) for sample in samples)
 
 
 def look(proxy: Proxy, requests: int, rate: float, turns: int = 0) -> Sample:

@@ -14,9 +14,9 @@ from soak.socket_words import LAST, WARM_UP, asked
 CONNECTIONS = 6
 STAY = 40
 """Turns on one connection; their messages together are some hundred kilobytes."""
-LEAVES = 0.01
+LEAVES = 0.04
 """How often a client leaves in the middle of a turn."""
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 async def crowd(port: int, turns: int, dice: random.Random) -> Counter[str]:

@@ -78,7 +78,7 @@ class Checkout:
     def run(self, *args: str, script: Path | None = None, cwd: Path | None = None, **env: str) -> tuple[int, str, str]:
         process = self.start(*args, script=script, cwd=cwd, **env)
         try:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -88,7 +88,7 @@ class Checkout:
         return len(self.calls.read_text().splitlines()) if self.calls.exists() else 0
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"

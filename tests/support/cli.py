@@ -43,7 +43,7 @@ def environ(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ADDONS), "PYTHONUNBUFFERED": "1", **more}
 
 
-def run(*arguments: str, env: Mapping[str, str] | None = None, timeout: float = 40, fresh: bool = False) -> Outcome:
+def run(*arguments: str, env: Mapping[str, str] | None = None, timeout: float = 120, fresh: bool = False) -> Outcome:
     """Run it as a process and wait for its end; `fresh` as support/forged.py has it."""
     done = forged.run([*COMMAND, *arguments], env or environ(), fresh, timeout)
     return Outcome(done.returncode, done.stdout, done.stderr)

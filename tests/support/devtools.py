@@ -325,7 +325,7 @@ class Page:
                 problem = f": {trouble}"
             if time.monotonic() > deadline:
                 raise BrowserError(f"waited {within} s for {what}{problem}")
-            self._browser.listen(0.02)
+            self._browser.listen(0.05)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def run(
     command: Sequence[str],
     env: Mapping[str, str] | None = None,
     fresh: bool = False,
-    timeout: float = 40.0,
+    timeout: float = 120.0,
     typed: str | None = None,
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
@@ -176,7 +176,7 @@ class _Forge:
 
     def _end(self) -> None:
         self._control.close()
-        self._process.wait(20)
+        self._process.wait(60)
 
 
 @functools.cache

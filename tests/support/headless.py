@@ -102,7 +102,7 @@ async def headless(*settings: str, confdir: Path, scripts: Sequence[Path] = (FRE
         optmanager.load_paths(options, str(confdir / "config.yaml"))
         running = asyncio.get_running_loop().create_task(master.run())
         passed = asyncio.get_running_loop().create_task(check.passed.wait())
-        await asyncio.wait([running, passed], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([running, passed], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         passed.cancel()
         if check.passed.is_set():
             yield Headless(master, recorded)

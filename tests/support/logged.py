@@ -79,8 +79,11 @@ def wait_for_log(home: Path, ready: Callable[[list[Entry]], bool], timeout: floa
 
 def _is_whole(text: str) -> bool:
     """Does it end with a record? What is just being written may be there up to any of its lines."""
-    last = text.splitlines()[-1:]
-    return text.endswith("\n") and (last == ["}"] or bool((match := _LINE.fullmatch(*last)) and not match["opens"]))
+    if not text.endswith("\n"):
+        return False
+    last = text.splitlines()[-1]
+    match = _LINE.fullmatch(last)
+    return last == "}" or (match is not None and not match["opens"])
 
 
 async def written(home: Path, ready: Callable[[list[Entry]], bool], timeout: float = 60.0) -> list[Entry]:

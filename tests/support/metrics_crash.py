@@ -6,6 +6,7 @@ Each record is a tool call with a name of its own, so what the API has counted s
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import multiprocessing
 import os
@@ -35,6 +36,8 @@ POINTS = ("append", "aggregate", "journal", "posted", "mark", "marked")
 """Before and after each of these a worker may kill itself. In the POST it is the API that sees to it."""
 PATIENCE = 60.0
 """Seconds in which a worker comes to its death, unless it was born too late for it."""
+RIVALRY = 3.0
+"""Seconds for which another worker is at it, too."""
 SWITCHES = {"CODEMIE_SESSION_SYNC_ENABLED": "false", "CODEMIE_KEYRING": "0"}
 
 
@@ -61,9 +64,15 @@ async def _work(orders: Orders) -> None:
     async def hurried(seconds: float) -> None:
         await asyncio.sleep(seconds / 500)
 
-    service = Service(Places(orders.home), SWITCHES, profile, Wanted(url=orders.url), "run", sleep=hurried)
-    number = 0
-    while True:
+    def new_service() -> Service:
+        return Service(Places(orders.home), SWITCHES, profile, Wanted(url=orders.url), "run", sleep=hurried)
+
+    service, number = new_service(), 0
+    for rounds in itertools.count(1):
+        if rounds % 10 == 0:
+            # What was refused is left alone for an hour, in the life of a service.
+            await service.close()
+            service = new_service()
         for session_id in OURS:
             for _ in range(random.randrange(1, 4)):
                 number += 1
@@ -188,6 +197,11 @@ class Ordeal:
         if way == "time":
             worker.join(dice.uniform(0.05, 0.6))
             worker.kill()
+        if number % 8 == 0:
+            # For longer it might keep the worker from ever getting its turn.
+            worker.join(RIVALRY)
+            rival.kill()
+            rival.join()
         worker.join(PATIENCE)
         if worker.exitcode is None:
             worker.kill()
@@ -196,9 +210,6 @@ class Ordeal:
         else:
             assert worker.exitcode == -signal.SIGKILL, f"{way}: the worker ended by itself, with {worker.exitcode}"
             self.deaths[way] += 1
-        if number % 8 == 0:
-            rival.kill()
-            rival.join()
 
     async def settle(self) -> None:
         """Let whoever comes next send what is left."""

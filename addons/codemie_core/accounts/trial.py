@@ -16,6 +16,7 @@ from codemie_core.accounts.account import Account, Kind, Source
 from codemie_core.accounts.providers import beside_sign_in, credential_of
 from codemie_core.errors import SettingsError
 from codemie_core.redact import redact_text
+from codemie_core.web import answer_of_outbound
 
 if TYPE_CHECKING:
     import httpx
@@ -80,7 +81,9 @@ async def ask(account: Account, secret: SecretStr, client_for: Callable[[str], h
                 return await _read(account, url, response)
         except httpx.HTTPError as problem:
             # Without its text: httpx puts URLs into it, and a proxy's may hold a password.
-            return Trial(account, url, None, f"it could not be asked ({type(problem).__name__})", None)
+            refused = answer_of_outbound(problem)
+            why = f"the proxy on the way answers {refused}" if refused else type(problem).__name__
+            return Trial(account, url, None, f"it could not be asked ({why})", None)
 
 
 def _headers(account: Account, secret: SecretStr, url: str) -> dict[str, str]:

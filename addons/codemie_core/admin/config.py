@@ -92,7 +92,7 @@ async def set_strategy(plane: Plane, name: str, who: str) -> StrategyNow:
     with told():
         strategy_choice.check(name)
     if (pin := _pin(plane)) is not None:
-        raise Conflict(f"The strategy is decided by {pin}: what is chosen here would not count.", pinned_by=pin)
+        raise Conflict(f"The strategy is decided by {pin}: what is chosen here would not count.", pinnedBy=pin)
     await changing(plane, lambda connection: strategy_choice.choose(connection, name, who))
     return await strategy(plane)
 

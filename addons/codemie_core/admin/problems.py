@@ -15,7 +15,7 @@ class AdminProblem(Exception):
         super().__init__(detail)
         self.detail = detail
         self.more = more
-        """Further members of the problem document: `pinned_by`, `nearest`, ..."""
+        """Further members of the problem document: `pinnedBy`, `nearest`, ..."""
 
 
 class BadQuestion(AdminProblem):

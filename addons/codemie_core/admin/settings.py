@@ -70,7 +70,7 @@ async def change_settings(plane: Plane, name: str, changes: Mapping[str, Any], w
         if setting is None:
             raise BadQuestion(_no_such(name, key, known))
         if (pin := pinned_by(setting, plane.core)) is not None:
-            raise Conflict(f"{setting.key} is decided by {pin}: what is changed here would not count.", pinned_by=pin)
+            raise Conflict(f"{setting.key} is decided by {pin}: what is changed here would not count.", pinnedBy=pin)
         wanted[key] = without(setting, plane.core, stored) if value is None else _as_option(setting, value)
     _check_together(section, model, wanted)
     if section == "":

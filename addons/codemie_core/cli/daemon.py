@@ -163,7 +163,8 @@ def _tell(found: Look, words: str) -> None:
     typer.echo(f"The proxy {words} (pid {state.pid}): {state.url}  ->  {_where(found)}")
     if found.condition != "ok" or found.fix:
         typer.echo(f"  it is {found.condition}: {found.words}; {found.fix}", err=True)
-    typer.echo("\n  codemie-proxy run claude        an agent on it; any other in the same way")
+    agent = "codemie-proxy run --via https-proxy claude" if state.order.regular else "codemie-proxy run claude"
+    typer.echo(f"\n  {agent:<30}  an agent on it; any other in the same way")
     typer.echo("  codemie-proxy daemon status     also: logs -f, restart, stop")
 
 

@@ -74,7 +74,7 @@ class Declarations:
 def _beyond_models(values: Any, environ: Mapping[str, str]) -> Iterator[str]:
     """What only an addon looks at when it takes its settings: files, libraries, variables of others."""
     from codemie_core.telemetry.endpoint import endpoint_for, require_exporter
-    from codemie_core.trust import authorities
+    from codemie_core.upstream_trust import authorities
 
     ca_file, endpoint, otlp = (
         f"codemie_{name}" for name in ("upstream_attempts_ca_file", "telemetry_endpoint", "telemetry_otlp")

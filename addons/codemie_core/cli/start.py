@@ -55,6 +55,7 @@ def start(
         typer.Argument(
             help="The model API, as a URL with an optional path. Without it: the base URL of the CodeMie profile, "
             "else that of its provider, else https://api.anthropic.com.",
+            metavar="TARGET",
             show_default=False,
         ),
     ] = None,

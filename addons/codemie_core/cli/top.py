@@ -27,6 +27,7 @@ def top(
     target: Annotated[
         str | None,
         typer.Argument(
+            metavar="TARGET",
             help="Where the proxy that is started leads to, as with `start`. Without effect when one runs already.",
             show_default=False,
         ),

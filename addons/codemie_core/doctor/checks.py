@@ -22,6 +22,7 @@ CHECKS = (
     Check("mitmproxy_settings", "Installation", installation.mitmproxy_settings),
     Check("home", "Home", home.ownership),
     Check("permissions", "Home", home.permissions),
+    Check("files", "Home", home.files),
     Check("disk", "Home", home.disk),
     Check("settings", "CodeMie", codemie.settings, seconds=30),
     Check("profile", "CodeMie", codemie.profile),

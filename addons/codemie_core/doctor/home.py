@@ -11,6 +11,7 @@ from pathlib import Path
 
 from codemie_core.doctor.finding import Finding, note, ok, problem, warning
 from codemie_core.doctor.surroundings import Surroundings
+from codemie_core.errors import SettingsError
 
 LITTLE, LOW = 100 * 1024 * 1024, 1024 * 1024 * 1024
 _OTHERS = 0o077
@@ -51,6 +52,34 @@ def permissions(around: Surroundings) -> Iterator[Finding]:
         *(found for path in secret_files(around) for found in _open(path, 0o600)),
     ]
     yield from open_ones or [ok("permissions", "keys, tokens and sessions can be read by nobody else")]
+
+
+def files(around: Surroundings) -> Iterator[Finding]:
+    """Files of one's own that a proxy reads: are they what they should be?"""
+    from codemie_core.access.client_keys import KeyStore
+    from codemie_core.oauth.providers import load_providers, providers_file
+    from codemie_core.usage.price_override import prices_file, read_prices
+
+    places, well = around.places, True
+    keys = KeyStore(places)
+    try:
+        keys.ring()
+    except SettingsError as trouble:
+        well = False
+        away = _command("mv", keys.path, f"{keys.path}.bad")
+        yield problem("files", f"{trouble}. Until then no proxy starts", f"{away}; clients need new keys then")
+    try:
+        read_prices(prices_file(places))
+    except SettingsError as trouble:
+        well = False
+        yield warning("files", f"{trouble}. Until then none of its prices count", f"mend {prices_file(places)}")
+    try:
+        load_providers(places, around.environ)
+    except SettingsError as trouble:
+        well = False
+        yield warning("files", f"{trouble}. Until then nobody can sign in", f"mend {providers_file(places)}")
+    if well:
+        yield ok("files", "client keys, prices and providers can be read")
 
 
 def secret_files(around: Surroundings) -> Iterator[Path]:

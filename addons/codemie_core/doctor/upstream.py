@@ -22,7 +22,7 @@ from codemie_core.doctor.surroundings import Surroundings
 from codemie_core.egress import OutboundProxy, egress_from_env
 from codemie_core.errors import SettingsError
 from codemie_core.target import Target, parse_target
-from codemie_core.web import client_for
+from codemie_core.web import answer_of_outbound, client_for
 
 if TYPE_CHECKING:
     from codemie_core.profile import Profile
@@ -148,6 +148,9 @@ def _set_clock() -> str:
 def _words(where: str, wanted: Target, trouble: BaseException, way: OutboundProxy | None) -> tuple[str, str]:
     """What it means, and the fix. The error's own words stay out, unless they are the TLS library's."""
     causes = list(_causes(trouble))
+    status = next(filter(None, map(answer_of_outbound, causes)), None)
+    if way and status:
+        return _refused(where, way, status)
     tls = next((one for one in causes if isinstance(one, ssl.SSLError)), None)
     if isinstance(tls, ssl.SSLCertVerificationError):
         fix = "name the company's authority: export CODEMIE_UPSTREAM_ATTEMPTS_CA_FILE=FILE; or look at the clock"
@@ -157,12 +160,23 @@ def _words(where: str, wanted: Target, trouble: BaseException, way: OutboundProx
     if any(isinstance(one, TimeoutError | httpx.TimeoutException) for one in causes):
         words = f"{where} does not answer within {SECONDS:g} s"
     elif any(isinstance(one, socket.gaierror) for one in causes):
-        words = f"the name {wanted.host} cannot be resolved"
+        # Behind an outbound proxy that one alone is looked up here.
+        words = f"the name {way.host if way else wanted.host} cannot be resolved"
     else:
         words = f"{where} cannot be reached ({type(causes[-1]).__name__})"
     if way:
         return f"{words}, asked through the outbound proxy {way.host}:{way.port}", "check HTTPS_PROXY, and the target"
     return words, "check the target, with curl for instance; behind a company's proxy set HTTPS_PROXY"
+
+
+def _refused(where: str, way: OutboundProxy, status: int) -> tuple[str, str]:
+    """What an outbound proxy says that does not lead there."""
+    words = f"the outbound proxy {way.host}:{way.port} answers {status} when asked for {where}"
+    if status in (401, 407):
+        return words, "correct the user and the password in HTTPS_PROXY, in which an @ is written %40"
+    if status < 500:
+        return words, "ask whoever runs it whether it allows that address"
+    return words, "it does not reach that address itself: check the target"
 
 
 def _causes(trouble: BaseException) -> Iterator[BaseException]:

@@ -51,3 +51,14 @@ def test_the_remedy_fits_the_kind_of_secret() -> None:
     elsewhere = new_account("ci", "https://a.test", secret=SecretRef(Source.ENV, "CI_KEY"))
     assert "a proxy reads it anew after a 401" in remedy(elsewhere)
     assert remedy(new_account("main", "https://a.test")).endswith("codemie-proxy accounts key main")
+
+
+async def test_a_proxy_on_the_way_that_refuses_is_told_from_one_that_is_away() -> None:
+    def behind(url: str) -> httpx.AsyncClient:
+        def refuse(request: httpx.Request) -> httpx.Response:
+            raise httpx.ProxyError("407 planted words")
+
+        return httpx.AsyncClient(transport=httpx.MockTransport(refuse))
+
+    trial = await ask(new_account("main", "https://a.test"), KEY, behind)
+    assert (trial.good, trial.meaning) == (None, "it could not be asked (the proxy on the way answers 407)")

@@ -46,7 +46,7 @@ async def test_a_pinned_strategy_names_its_pin_and_stays(places: Places, monkeyp
     async with plane_of(AccountRotation(), clock=now) as room:
         with pytest.raises(Conflict, match=f"environment: {OPTION.upper()}") as refused:
             await set_strategy(room.plane, "session", "dashboard")
-        assert refused.value.more == {"pinned_by": f"environment: {OPTION.upper()}"}
+        assert refused.value.more == {"pinnedBy": f"environment: {OPTION.upper()}"}
         assert (await strategy(room.plane)).strategy == "global-session"
     assert len(StoredHome(places.home).events()) == 1
 

@@ -141,7 +141,7 @@ async def test_what_the_environment_says_is_not_changed_here(monkeypatch: pytest
             await change_settings(room.plane, "sample", {"text": "x", "number": 7}, WHO)
         assert (await shown(room.plane, "text")).value == ""
     assert (told.value, told.pinned_by) == (9, "environment: CODEMIE_SAMPLE_NUMBER")
-    assert caught.value.more == {"pinned_by": "environment: CODEMIE_SAMPLE_NUMBER"}
+    assert caught.value.more == {"pinnedBy": "environment: CODEMIE_SAMPLE_NUMBER"}
 
 
 async def test_what_a_start_was_given_is_not_changed_here() -> None:

@@ -126,7 +126,7 @@ def test_an_outbound_proxy_of_its_own_is_used_and_signed_in_to() -> None:
     assert head[0].startswith(b"CONNECT llm.example.com:443 ")
     assert b"Basic YW5uOnBsYW50ZWQ6d29yZA==" in head[0]
     assert SECRET.encode() not in head[0]
-    assert "it could not be asked (ProxyError)" in outcome.stdout
+    assert "it could not be asked (the proxy on the way answers 407)" in outcome.stdout
     assert "planted" not in outcome.output
 
 

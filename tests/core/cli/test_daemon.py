@@ -46,6 +46,13 @@ def test_what_follows_the_dashes_is_the_proxys(places: Places) -> None:
     assert (found["state"], found["words"], found["fix"], found["restarts"]) == ("ok", "ok", None, 0)
 
 
+def test_the_line_that_leads_an_agent_there_finds_a_proxy_of_either_kind(places: Places) -> None:
+    assert "  codemie-proxy run claude " in call("daemon", "start", "https://a.example", "--port", "0").out
+    control.stop(places)
+    outcome = call("daemon", "start", "--regular", "--port", "0")
+    assert "  codemie-proxy run --via https-proxy claude " in outcome.out, outcome.err
+
+
 def test_status_names_the_state_and_the_fix_and_ends_with_1_when_it_is_not_ok(places: Places) -> None:
     outcome = call("daemon", "status")
     assert (outcome.code, outcome.out) == (

@@ -125,3 +125,15 @@ def test_little_room_is_told_before_it_is_none(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, free))
     assert levels(home.disk(surroundings(codemie_home))) == [level]
+
+
+def test_files_of_ones_own_that_cannot_be_read_are_named(places: Places) -> None:
+    around = surroundings(places.home)
+    assert levels(home.files(around)) == ["ok"]
+    (places.proxy / "keys.json").write_text("{broken")
+    (places.proxy / "prices.yaml").write_text("modells: {}\n")
+    (places.proxy / "providers.yaml").write_text("house:\n  authorise_url: https://a.example\n")
+    found = told(home.files(around))
+    assert [level for level, _ in found] == ["problem", "warning", "warning"]
+    for (_, words), part in zip(found, ("keys.json", "modells", "authorise_url"), strict=True):
+        assert part in words

@@ -234,3 +234,51 @@ def test_an_outbound_proxy_that_is_not_there_is_the_one_that_is_named(codemie_ho
     assert found.level == "problem"
     assert "outbound proxy" in found.what
     assert "planted" not in str(found)
+
+
+@contextmanager
+def refusing(answer: str) -> Iterator[int]:
+    """An outbound proxy that answers every CONNECT so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_response_only(int(answer[:3]), answer[4:])
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with Quiet(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+@pytest.mark.parametrize(
+    "answer, fix",
+    [
+        ("407 planted words", "the user and the password in HTTPS_PROXY"),
+        ("401 Unauthorized", "the user and the password in HTTPS_PROXY"),
+        ("403 Forbidden", "whether it allows that address"),
+        ("503 Service Unavailable", "check the target"),
+    ],
+)
+def test_what_an_outbound_proxy_answers_is_told_with_what_helps(answer: str, fix: str, codemie_home: Path) -> None:
+    with refusing(answer) as port:
+        around = at(codemie_home, "https://api.test", HTTPS_PROXY=f"http://someone:planted-pass@127.0.0.1:{port}")
+        (found,) = upstream.reach(around)
+    words = f"the outbound proxy 127.0.0.1:{port} answers {answer[:3]} when asked for https://api.test:443"
+    assert (found.level, found.what) == ("problem", words)
+    assert fix in found.fix
+    assert "planted" not in str(found)
+
+
+def test_behind_an_outbound_proxy_it_is_that_name_which_cannot_be_resolved(codemie_home: Path) -> None:
+    around = at(codemie_home, "https://api.test", HTTPS_PROXY="http://no-such-host.invalid:3128")
+    (found,) = upstream.reach(around)
+    assert found.what.startswith("the name no-such-host.invalid cannot be resolved")

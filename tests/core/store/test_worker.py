@@ -248,12 +248,14 @@ def test_a_full_disk_costs_one_warning_and_loses_nothing(environ: dict[str, str]
     assert lines[2] == "recovered"
 
 
-def test_a_good_end_writes_what_is_left_at_once(database: Database) -> None:
+def test_a_good_end_writes_what_is_left_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_worker, "LARGEST_BATCH", 100)
+    monkeypatch.setattr(store_worker, "BATCH", 3600.0)
     worker = StoreWorker(database)
-    for number in range(2_500):
+    for number in range(250):
         worker.post(put(f"n{number}"))
     assert worker.close(60.0)
-    assert len(names(database)) == 2_500
+    assert len(names(database)) == 250
     worker.post(put("late"))
     assert worker.waiting == 0
 

@@ -33,7 +33,8 @@ async def test_a_chore_is_done_from_time_to_time_between_the_works_of_others(wor
     call = asyncio.ensure_future(worker.call(lambda _: len(steps), writing=False))  # noqa: TID251 - awaited below
     await asyncio.sleep(0)
     asked.set()
-    assert await call == 10, "what is asked for in one step is done before the next"
+    async with asyncio.timeout(60):
+        assert await call == 10, "what is asked for during a step is done before the next"
     await asyncio.to_thread(eventually, lambda: len(steps) == 50)
     worker.chore(chore, None)
     assert await worker.call(load_settings, writing=False) == {"chore": 50}

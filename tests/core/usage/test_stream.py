@@ -120,7 +120,8 @@ def test_memory_does_not_grow_with_the_stream() -> None:
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before < 20_000
+    # All of the events would be fifteen times as much.
+    assert after - before < 100_000
 
 
 def test_an_unknown_api_is_not_read() -> None:

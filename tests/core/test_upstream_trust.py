@@ -10,7 +10,7 @@ import trustme
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.trust import trust_bundle
+from codemie_core.upstream_trust import trust_bundle
 
 
 def test_the_bundle_holds_the_usual_authorities_and_the_operator_s_own(tmp_path: Path) -> None:
