@@ -75,8 +75,9 @@ def say(line: str) -> None:
 async def _typed_token(host: str, variable: str, timeout: float) -> str:
     if not can_ask(_STDIN):
         return await first_line(_typed(), timeout, f"a JWT; set {variable} or pipe one in")
-    say(f"The JWT for {host} (it stays hidden), Enter:")
     with hidden(_STDIN):
+        # Only now: whoever types at once is hidden, too.
+        say(f"The JWT for {host} (it stays hidden), Enter:")
         return await first_line(_typed(), timeout, "a JWT")
 
 

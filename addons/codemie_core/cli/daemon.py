@@ -41,7 +41,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs: one object."
 @app.command(cls=PassesOn, epilog=EXAMPLES)
 def start(
     context: typer.Context,
-    target: Annotated[str | None, typer.Argument(help="The model API, as with `start`.", show_default=False)] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="The model API, as with `start`.", metavar="TARGET", show_default=False)
+    ] = None,
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8080,
     listen_host: ListenHostOption = "127.0.0.1",
     profile: ProfileOption = "",

@@ -29,6 +29,7 @@ def doctor(
         str | None,
         typer.Argument(
             help="The model API to reach. Without it: where running proxies and the CodeMie profile lead.",
+            metavar="TARGET",
             show_default=False,
         ),
     ] = None,
