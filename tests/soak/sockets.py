@@ -49,7 +49,8 @@ async def visit(port: int, stay: int, dice: random.Random, heard: Counter[str]) 
                 return 1
             await socket.turn(WARM_UP)
         for tried in range(1, stay + 1):
-            if dice.random() < LEAVES:
+            # One that the other side has closed is met by the turn below.
+            if dice.random() < LEAVES and socket.is_open:
                 socket.say(asked(dice))
                 await asyncio.sleep(dice.random() * 0.02)
                 writer.transport.abort()
@@ -91,13 +92,18 @@ class _Socket:
                     return "refused"
         return "cut"
 
+    @property
+    def is_open(self) -> bool:
+        """May one still speak?"""
+        return self._protocol.state is ConnectionState.OPEN
+
     def say(self, text: str) -> None:
-        """One message."""
+        """One message; only while it is open."""
         self._writer.write(self._protocol.send(TextMessage(data=text)))
 
     async def turn(self, text: str) -> str:
         """Say it and hear the answer to its end. "closed" when the other side has closed it in good order."""
-        if self._protocol.state is not ConnectionState.OPEN:
+        if not self.is_open:
             return "closed"
         self.say(text)
         heard, ended = "", ""
@@ -120,5 +126,5 @@ class _Socket:
 
     def close(self) -> None:
         """As one leaves who has got all answers."""
-        if self._protocol.state is ConnectionState.OPEN:
+        if self.is_open:
             self._writer.write(self._protocol.send(CloseConnection(code=1000)))
