@@ -381,9 +381,7 @@ async def test_the_upstream_call_is_cancelled_the_moment_the_client_leaves(
 async def test_a_client_that_leaves_during_connect_or_back_off_ends_it(wire: Wire) -> None:
     """No dial goes on and no attempt begins for somebody who has gone."""
     dialed = asyncio.Event()
-    listener = await asyncio.start_server(lambda *_: dialed.set(), "127.0.0.1", 0)  # its handshake never ends
-    port = listener.sockets[0].getsockname()[1]
-    async with listener, wire.connect() as client:
+    async with mute_listener(dialed=dialed.set) as port, wire.connect() as client:
         stream = await client.send(
             "POST", "/v1/messages", (JSON, ("x-test-target", f"https://127.0.0.1:{port}")), STREAM
         )

@@ -33,11 +33,19 @@ async def resetting_listener(host: str = "127.0.0.1") -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def mute_listener(host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Accept every connection and never say a word, so that a TLS handshake never ends; yields the port."""
+async def mute_listener(host: str = "127.0.0.1", dialed: Callable[[], None] = lambda: None) -> AsyncIterator[int]:
+    """Accept every connection and never say a word, so that a TLS handshake never ends; yields the port.
+
+    `dialed` is called for each of them.
+    """
     held: list[socket.socket] = []
+
+    def accepted(connection: socket.socket) -> None:
+        held.append(connection)
+        dialed()
+
     try:
-        async with _listening(host, held.append) as port:
+        async with _listening(host, accepted) as port:
             yield port
     finally:
         for connection in held:
