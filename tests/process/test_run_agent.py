@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 PATIENCE = 90.0
 AGENT = f"""#!{sys.executable}
-import json, os, signal, sys, time
+import json, os, select, signal, sys, time
 import httpx
 
 URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
@@ -48,8 +48,14 @@ for word in sys.argv[1:]:
     elif word == "environment":
         print(json.dumps(dict(os.environ)), flush=True)
     elif word == "wait":
+        # By a descriptor: a signal that comes just before a blocking read would be heard of after it.
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
         print("waits", sys.stdin.isatty(), sys.stdout.isatty(), flush=True)
+        while sys.stdin not in select.select([sys.stdin, woken], [], [])[0]:
+            os.read(woken, 64)
         print("typed", input(), flush=True)
     else:
         sys.exit(int(word))

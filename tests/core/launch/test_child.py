@@ -19,6 +19,8 @@ from support.terminal import Terminal
 RUN = "import os, sys; from codemie_core.launch.child import Child; code = Child().run(sys.argv[1:], os.environ); "
 OURS = (sys.executable, "-c", f"{RUN}print('ended', code, flush=True); sys.exit(code)")
 PYTHON = (sys.executable, "-c")
+# In short naps: a signal that comes just before a long one would be heard of after it.
+WAITS = "import itertools, time; print('up', flush=True); [time.sleep(0.05) for _ in itertools.count()]"
 
 
 def script(lines: str) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ def test_signals_of_ours_are_as_before_afterwards() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGQUIT])
 def test_signals_are_passed_on_where_no_terminal_does(number: signal.Signals) -> None:
-    with started("import time; print('up', flush=True); time.sleep(300)") as process:
+    with started(WAITS) as process:
         os.kill(process.pid, number)
         assert process.wait(60) == 128 + number
 
@@ -105,10 +107,7 @@ def test_how_it_ended_is_known_where_the_ends_of_children_are_ignored() -> None:
 
 
 def test_a_signal_the_agent_handles_is_its_own_business() -> None:
-    lines = (
-        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7)); print('up', flush=True); time.sleep(60)"
-    )
-    with started(lines) as process:
+    with started(f"import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); {WAITS}") as process:
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(60) == 7
 
@@ -144,7 +143,7 @@ def test_ctrl_c_reaches_the_agent_once_and_us_not_at_all() -> None:
 
 
 def test_an_agent_that_ctrl_c_ends_leaves_us_to_clean_up() -> None:
-    with Terminal(script("import time; print('up', flush=True); time.sleep(60)"), environ()) as terminal:
+    with Terminal(script(WAITS), environ()) as terminal:
         terminal.wait_for("up\n")
         terminal.type("\x03")
         terminal.wait_for("ended 130\n")
@@ -152,11 +151,8 @@ def test_an_agent_that_ctrl_c_ends_leaves_us_to_clean_up() -> None:
 
 
 def test_the_agent_sees_a_new_size_of_its_window() -> None:
-    lines = (
-        "import os, signal\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: print('size', *os.get_terminal_size(), flush=True))\n"
-        "print('up', flush=True)\ninput()"
-    )
+    told = "lambda *_: print('size', *os.get_terminal_size(), flush=True)"
+    lines = f"import os, signal; signal.signal(signal.SIGWINCH, {told}); {WAITS}"
     with Terminal(script(lines), environ()) as terminal:
         terminal.wait_for("up\n")
         fcntl.ioctl(terminal.program, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
