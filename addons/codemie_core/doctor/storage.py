@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from codemie_core.doctor.finding import Finding, note, ok, problem, warning
 from codemie_core.doctor.installation import extra_line
 from codemie_core.doctor.surroundings import Surroundings
 from codemie_core.errors import SettingsError
-from codemie_core.store.place import DATABASE_VARIABLE, database_file, database_url, describe
+from codemie_core.store.place import DATABASE_VARIABLE, database_file, database_url, describe, reading_uri
 
 PATIENCE = 2.0
 """Seconds for somebody who writes."""
@@ -145,7 +144,7 @@ def _of_rows(version: object, sealed: Iterable[Sequence[Any]], accounts: Iterabl
 def _of_file(around: Surroundings) -> _Stored:
     path = database_file(around.places)
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+        with closing(sqlite3.connect(reading_uri(path), uri=True, timeout=PATIENCE)) as connection:
             names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             row = connection.execute(_VERSION).fetchone() if "alembic_version" in names else None
             sealed = connection.execute(_CHECKS) if "vault_keys" in names else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
@@ -26,6 +26,14 @@ class LibraryMissing(SettingsError):
 def database_file(places: Places) -> Path:
     """The embedded database."""
     return places.proxy / "proxy.db"
+
+
+def reading_uri(path: Path) -> str:
+    """The file at `path` for `sqlite3.connect(..., uri=True)`, to be read and not to be made.
+
+    Not `mode=ro`: what a killed writer had begun has to be taken back before anybody can read, which that forbids.
+    """
+    return f"file:{quote(str(path))}?mode=rw"
 
 
 def database_url(places: Places, environ: Mapping[str, str]) -> str:

@@ -7,17 +7,16 @@ import logging
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
-from urllib.parse import quote
 
 from codemie_core.errors import SettingsError
 from codemie_core.places import Places
-from codemie_core.store.place import DATABASE_VARIABLE, database_file
+from codemie_core.store.place import DATABASE_VARIABLE, database_file, reading_uri
 
 logger = logging.getLogger(__name__)
 
 LIVE = frozenset({"account_rotation.strategy"})
 """Read by running proxies themselves, again and again: no part of what a start is given."""
-PATIENCE = 1.0
+PATIENCE = 5.0
 """Seconds for a database that somebody writes; reading need not wait for them."""
 
 
@@ -38,7 +37,7 @@ def _from_file(places: Places) -> dict[str, Any]:
     import sqlite3
 
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+        with closing(sqlite3.connect(reading_uri(path), uri=True, timeout=PATIENCE)) as connection:
             rows = connection.execute("SELECT name, value FROM settings").fetchall()
         return {str(name): json.loads(value) for name, value in rows}
     except (sqlite3.Error, ValueError) as problem:

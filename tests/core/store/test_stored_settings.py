@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 
@@ -38,6 +39,27 @@ def test_they_are_read_while_somebody_writes(places: Places, environ: dict[str, 
     with database.writing() as connection:
         put_setting(connection, "disabled", ["telemetry"])
         assert stored_settings(places, environ) == {}
+
+
+KILLED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("CREATE TABLE settings (name TEXT, value TEXT)")
+database.execute("INSERT INTO settings VALUES ('disabled', '[]')")
+database.commit()
+database.execute("PRAGMA cache_size = 1")
+database.execute("UPDATE settings SET value = 'half'")
+database.execute("CREATE TABLE further (x TEXT)")
+database.executemany("INSERT INTO further VALUES (?)", [("x" * 500,)] * 2000)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_writer_had_begun_is_taken_back(places: Places) -> None:
+    places.ensure_private(places.proxy)
+    subprocess.run([sys.executable, "-c", KILLED, places.proxy / "proxy.db"], check=False)
+    assert (places.proxy / "proxy.db-journal").is_file()
+    assert stored_settings(places, {}) == {"disabled": []}
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b""], ids=["broken", "empty"])
