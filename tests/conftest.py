@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from codemie_core.exchange import BOOK
 from support.httpx_here import prepare
 
 # Real agents have a command of their own: ./run.sh test-agents.
@@ -56,6 +57,13 @@ def home_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HOME", str(home))
         patch.setenv("USERPROFILE", str(home))
         yield home
+
+
+@pytest.fixture(autouse=True)
+def nothing_open_of_others() -> None:
+    """A process runs one proxy, but the tests of many: what one has left open is not the next one's."""
+    for exchange in BOOK.still_open():
+        BOOK.close(exchange)
 
 
 @pytest.fixture(autouse=True)
