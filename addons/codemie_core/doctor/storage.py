@@ -1,4 +1,7 @@
-"""The database, the vault and the accounts in it: do they open, and with the right key? Nothing is made or changed."""
+"""The database, the vault and the accounts in it: do they open, and with the right key? Nothing is made or changed.
+
+But for what a killed writer had begun: SQLite takes it back at the first look.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 LIVE = frozenset({"account_rotation.strategy"})
 """Read by running proxies themselves, again and again: no part of what a start is given."""
 PATIENCE = 5.0
-"""Seconds for a database that somebody writes; reading need not wait for them."""
+"""Seconds for a database that is being made or put in order; once it is, nobody who reads has to wait."""
 
 
 def stored_settings(places: Places, environ: Mapping[str, str]) -> dict[str, Any]:
